@@ -1,0 +1,119 @@
+//! The names that producers give: each its own type, so that no two can be swapped.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest id, in bytes of UTF-8.
+pub const MAX_ID_BYTES: usize = 256;
+
+/// Why a text is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdFault {
+    #[error("is empty; an id is 1 to {MAX_ID_BYTES} bytes of printable text")]
+    Empty,
+    #[error("is {0} bytes long; an id is 1 to {MAX_ID_BYTES} bytes of printable text")]
+    TooLong(usize),
+    #[error("holds the control character {0:?}; an id is 1 to {MAX_ID_BYTES} bytes of printable text")]
+    NotPrintable(char),
+    #[error("is white space only; an id needs a visible character")]
+    Blank,
+}
+
+fn check(text: &str) -> Result<(), IdFault> {
+    if text.is_empty() {
+        return Err(IdFault::Empty);
+    }
+    if text.len() > MAX_ID_BYTES {
+        return Err(IdFault::TooLong(text.len()));
+    }
+    // Line and paragraph separators are not controls by category, yet break a line as one does.
+    if let Some(control) = text.chars().find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err(IdFault::NotPrintable(control));
+    }
+    if text.chars().all(char::is_whitespace) {
+        return Err(IdFault::Blank);
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta] $name:ident),+ $(,)?) => {$(
+        #[$doc]
+        ///
+        /// 1 to 256 bytes of UTF-8 without control characters, compared byte for byte.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// # Errors
+            /// [`IdFault`], when the text is empty, blank, too long or not printable.
+            pub fn new(text: &str) -> Result<Self, IdFault> {
+                check(text).map(|()| Self(text.into()))
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+id! {
+    /// Who is billed: the unit of isolation.
+    TenantId,
+    /// A user of a tenant; two tenants' users of the same name are two users.
+    UserId,
+    /// An event's name within its tenant and source.
+    EventId,
+    /// The context in which an event happened (CloudEvents `source`).
+    Source,
+    /// A saved output's name within its user and kind.
+    OutputId,
+    /// What sort of output: `assistant_result`, `website`, …
+    OutputKind,
+    /// The assistant that made the request.
+    Assistant,
+    /// The model that answered it.
+    Model,
+    /// A tool that the model called: `retrieval`, `webSearch`, …
+    Tool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_fault(text: &str, fault: Option<IdFault>) {
+        assert_eq!(TenantId::new(text).err(), fault);
+    }
+
+    #[test]
+    fn bounds_are_in_bytes_and_inclusive() {
+        check_fault("a", None);
+        check_fault(&"a".repeat(256), None);
+        check_fault(&"a".repeat(257), Some(IdFault::TooLong(257)));
+        check_fault(&"é".repeat(128), None);
+        check_fault(&"é".repeat(129), Some(IdFault::TooLong(258)));
+        check_fault("", Some(IdFault::Empty));
+    }
+
+    #[test]
+    fn any_printable_text_is_an_id() {
+        for text in ["a:b", "{x}", "..", "a b", "日本", "%00", "a|b/c"] {
+            check_fault(text, None);
+        }
+        check_fault("a\nb", Some(IdFault::NotPrintable('\n')));
+        check_fault("a\0", Some(IdFault::NotPrintable('\0')));
+        check_fault("a\u{85}", Some(IdFault::NotPrintable('\u{85}')));
+        check_fault("a\u{2028}", Some(IdFault::NotPrintable('\u{2028}')));
+        check_fault("  ", Some(IdFault::Blank));
+    }
+}

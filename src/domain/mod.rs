@@ -1,0 +1,14 @@
+//! What is counted: events, money, months, sums and positions in the log. Pure values.
+//!
+//! Nothing in here does I/O, reads a clock or the environment, or logs; every function gives the same
+//! answer for the same arguments, on any machine and in any year. Read `event.rs` first, then `delta.rs`.
+
+pub mod bucket;
+pub mod calendar;
+pub mod counters;
+pub mod delta;
+pub mod event;
+pub mod ids;
+pub mod money;
+pub mod position;
+pub mod seen;

@@ -1,0 +1,192 @@
+//! Money as integers of nano-dollars: a ten-millionth of a cent. No float comes near it.
+
+use std::fmt;
+
+use super::counters::Overflow;
+
+/// An amount in nano-dollars (10⁻⁹ US dollars), 0 to 9,223,372,036.854775807 dollars when read from an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NanoDollars(pub i64);
+
+/// Decimal places of a cent that a nano-dollar resolves.
+const PLACES: usize = 7;
+/// More digits than this cannot be a sum of money; the bound keeps the arithmetic inside an i128.
+const MAX_DIGITS: usize = 30;
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyFault {
+    #[error("is not a decimal number such as 12 or 0.0375")]
+    NotDecimal,
+    #[error("is negative; a cost is 0 or more")]
+    Negative,
+    #[error("is above the largest amount, 922337203685.4775807 cents")]
+    TooLarge,
+}
+
+impl NanoDollars {
+    pub const ZERO: Self = Self(0);
+
+    /// Reads an amount of cents in JSON's number syntax (`12`, `0.0375`, `1e-3`), rounding once, half to
+    /// even, to a nano-dollar.
+    ///
+    /// # Errors
+    /// [`MoneyFault`], when the text is not a decimal number, negative or too large.
+    pub fn from_cents(text: &str) -> Result<Self, MoneyFault> {
+        let (negative, number) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
+            None => (number, 0),
+        };
+        let (whole, fraction) = match mantissa.split_once('.') {
+            Some((_, "")) => return Err(MoneyFault::NotDecimal),
+            Some(parts) => parts,
+            None => (mantissa, ""),
+        };
+        let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+        if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+            return Err(MoneyFault::NotDecimal);
+        }
+        let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|b| b - b'0').collect();
+        // The value in nano-dollars is digits × 10^shift.
+        let shift = exponent - fraction.len() as i64 + PLACES as i64;
+        let nanos = scale_half_even(&digits, shift)?;
+        if negative && nanos != 0 {
+            return Err(MoneyFault::Negative);
+        }
+        Ok(Self(nanos))
+    }
+
+    /// # Errors
+    /// [`Overflow`], when the sum is not an i64.
+    pub fn checked_add(self, other: Self) -> Result<Self, Overflow> {
+        self.0.checked_add(other.0).map(Self).ok_or(Overflow)
+    }
+
+    /// The amount in cents as exact decimal text without trailing zeros, up to 7 places: `5786.8362`.
+    #[must_use]
+    pub fn to_cents(self) -> String {
+        decimal(self.0, PLACES)
+    }
+
+    /// The amount in dollars as exact decimal text without trailing zeros, up to 9 places: `57.868362`.
+    #[must_use]
+    pub fn to_dollars(self) -> String {
+        decimal(self.0, PLACES + 2)
+    }
+}
+
+impl fmt::Display for NanoDollars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${}", self.to_dollars())
+    }
+}
+
+fn parse_exponent(text: &str) -> Result<i64, MoneyFault> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(MoneyFault::NotDecimal);
+    }
+    // An exponent too long for an i64 is as good as the largest: zero or far too large.
+    let size = digits.parse::<i64>().unwrap_or(i64::MAX).min(1_000_000);
+    Ok(if text.starts_with('-') { -size } else { size })
+}
+
+/// digits × 10^shift, rounded half to even.
+fn scale_half_even(digits: &[u8], shift: i64) -> Result<i64, MoneyFault> {
+    let start = digits.iter().position(|d| *d != 0).unwrap_or(digits.len());
+    let digits = &digits[start..];
+    if digits.is_empty() {
+        return Ok(0);
+    }
+    if digits.len() as i64 + shift > MAX_DIGITS as i64 {
+        return Err(MoneyFault::TooLarge);
+    }
+    let kept = (digits.len() as i64 + shift.min(0)).max(0) as usize;
+    let mut value = digits[..kept].iter().fold(0_i128, |sum, d| sum * 10 + i128::from(*d));
+    // When even the first digit lies beyond the place after the last kept one, nothing rounds up.
+    let dropped = if digits.len() as i64 + shift < 0 { &[] } else { &digits[kept..] };
+    if let Some((first, rest)) = dropped.split_first() {
+        let tie = *first == 5 && rest.iter().all(|d| *d == 0);
+        let up = if tie { value % 2 == 1 } else { *first >= 5 };
+        value += i128::from(up);
+    }
+    let value = value * 10_i128.pow(shift.max(0) as u32);
+    i64::try_from(value).map_err(|_| MoneyFault::TooLarge)
+}
+
+fn decimal(nanos: i64, places: usize) -> String {
+    let unit = 10_u64.pow(places as u32);
+    let size = nanos.unsigned_abs();
+    let sign = if nanos < 0 { "-" } else { "" };
+    let (whole, fraction) = (size / unit, size % unit);
+    if fraction == 0 {
+        return format!("{sign}{whole}");
+    }
+    let fraction = format!("{fraction:0places$}");
+    format!("{sign}{whole}.{}", fraction.trim_end_matches('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cents: &str, expected: Result<i64, MoneyFault>) {
+        assert_eq!(NanoDollars::from_cents(cents), expected.map(NanoDollars), "{cents}");
+    }
+
+    #[test]
+    fn cents_are_read_exactly() {
+        check("0", Ok(0));
+        check("-0", Ok(0));
+        check("1", Ok(10_000_000));
+        check("0.0000001", Ok(1));
+        check("1.5842", Ok(15_842_000));
+        check("12e-1", Ok(12_000_000));
+        check("1E+2", Ok(1_000_000_000));
+        check("000.5", Ok(5_000_000));
+        check("922337203685.4775807", Ok(i64::MAX));
+        check("0.1", Ok(1_000_000));
+        check("0.30000000000000004", Ok(3_000_000));
+    }
+
+    #[test]
+    fn half_of_a_nano_dollar_rounds_to_even() {
+        check("0.00000005", Ok(0));
+        check("0.00000015", Ok(2));
+        check("0.00000025", Ok(2));
+        check("0.000000050000000000000000000000000000000001", Ok(1));
+        check("0.00000035", Ok(4));
+        check("0.000000049999999", Ok(0));
+        check("0.000000009", Ok(0));
+        check("9e-99", Ok(0));
+        check("9e-99999999999999999999", Ok(0));
+    }
+
+    #[test]
+    fn what_is_not_an_amount_is_refused() {
+        for text in
+            ["", "-", ".5", "5.", "1e", "1e+", "abc", "1,5", "NaN", "Infinity", "0x1", " 1", "1 ", "--1", "+1", "1.2.3"]
+        {
+            check(text, Err(MoneyFault::NotDecimal));
+        }
+        check("-0.01", Err(MoneyFault::Negative));
+        check("922337203685.4775808", Err(MoneyFault::TooLarge));
+        check("1e99999999999999999999", Err(MoneyFault::TooLarge));
+        check("0e99999999999999999999", Ok(0));
+    }
+
+    #[test]
+    fn amounts_are_written_exactly() {
+        assert_eq!(NanoDollars(57_868_362_000).to_cents(), "5786.8362");
+        assert_eq!(NanoDollars(57_868_362_000).to_dollars(), "57.868362");
+        assert_eq!(NanoDollars(1).to_cents(), "0.0000001");
+        assert_eq!(NanoDollars(i64::MAX).to_cents(), "922337203685.4775807");
+        assert_eq!(NanoDollars(i64::MIN).to_dollars(), "-9223372036.854775808");
+        assert_eq!(NanoDollars(0).to_cents(), "0");
+    }
+}

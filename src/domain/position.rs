@@ -1,0 +1,139 @@
+//! Places in the log. The only "plus one" of the program stands here.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::calendar::TimeMs;
+
+/// A record's place in its partition, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub i64);
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    pub topic: Arc<str>,
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    #[must_use]
+    pub fn new(topic: &str, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// Tells a record from another one at the same offset: a re-created topic, another cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    /// The record's Kafka timestamp.
+    pub timestamp: TimeMs,
+    /// A hash of its key and value.
+    pub hash: u64,
+}
+
+/// Where a reader of a partition stands: the next offset to read, and the record before it.
+///
+/// Its text, `next timestamp hash` (or `0 - -` before the first record), is what a watermark holds; two
+/// positions are the same exactly when their texts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    next: Offset,
+    last: Option<Fingerprint>,
+}
+
+impl Position {
+    /// Before the first record of a log that starts at 0.
+    pub const START: Self = Self { next: Offset(0), last: None };
+
+    #[must_use]
+    pub fn after(offset: Offset, last: Fingerprint) -> Self {
+        Self { next: Offset(offset.0 + 1), last: Some(last) }
+    }
+
+    /// The next offset to read.
+    #[must_use]
+    pub fn next(self) -> Offset {
+        self.next
+    }
+
+    /// The record just before the position and its fingerprint; none at the start.
+    #[must_use]
+    pub fn last(self) -> Option<(Offset, Fingerprint)> {
+        self.last.map(|fingerprint| (Offset(self.next.0 - 1), fingerprint))
+    }
+
+    #[must_use]
+    pub fn covers(self, offset: Offset) -> bool {
+        offset < self.next
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last {
+            Some(last) => write!(f, "{} {} {:016x}", self.next.0, last.timestamp.0, last.hash),
+            None => write!(f, "{} - -", self.next.0),
+        }
+    }
+}
+
+/// Why a text is not a position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a watermark such as \"42 1732471234567 9f86d081884c7d65\"")]
+pub struct PositionFault;
+
+impl FromStr for Position {
+    type Err = PositionFault;
+
+    fn from_str(text: &str) -> Result<Self, PositionFault> {
+        let mut parts = text.split(' ');
+        let (Some(next), Some(timestamp), Some(hash), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(PositionFault);
+        };
+        let next = Offset(next.parse().map_err(|_| PositionFault)?);
+        let last = match (timestamp, hash) {
+            ("-", "-") => None,
+            _ => Some(Fingerprint {
+                timestamp: TimeMs(timestamp.parse().map_err(|_| PositionFault)?),
+                hash: u64::from_str_radix(hash, 16).map_err(|_| PositionFault)?,
+            }),
+        };
+        let position = Self { next, last };
+        // One position, one text: the store compares texts.
+        if position.to_string() == text { Ok(position) } else { Err(PositionFault) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_its_text() {
+        let position = Position::after(Offset(41), Fingerprint { timestamp: TimeMs(1_732_471_234_567), hash: 0xab });
+        assert_eq!(position.to_string(), "42 1732471234567 00000000000000ab");
+        for text in ["42 1732471234567 00000000000000ab", "0 - -", "7 -1 ffffffffffffffff"] {
+            assert_eq!(text.parse::<Position>().map(|p| p.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "42", "42 1", "042 - -", "42 - ab", "42 1 AB", "42 1 00000000000000ab ", "x - -"] {
+            assert_eq!(text.parse::<Position>(), Err(PositionFault), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_position_covers_what_lies_before_it() {
+        let position = Position::after(Offset(41), Fingerprint { timestamp: TimeMs(0), hash: 0 });
+        assert!(position.covers(Offset(41)));
+        assert!(!position.covers(Offset(42)));
+        assert!(!Position::START.covers(Offset(0)));
+    }
+}

@@ -1,0 +1,50 @@
+//! How much of a limit is used. Pure: sums and limits in, an assessment out. Knows `domain` alone.
+
+/// Limits of a calendar month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Tokens a month, in and out together; at least 1.
+    pub tokens: i64,
+}
+
+/// A month's usage held against its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assessment {
+    pub limit_tokens: i64,
+    pub used_tokens: i64,
+    /// min(100, floor(used / limit * 100)), 0 to 100.
+    pub percent: u8,
+}
+
+/// `used_tokens` is 0 or more.
+#[must_use]
+pub fn assess(used_tokens: i64, limits: Limits) -> Assessment {
+    // i128: a hundred times an i64 does not fit an i64.
+    let percent = i128::from(used_tokens) * 100 / i128::from(limits.tokens.max(1));
+    Assessment { limit_tokens: limits.tokens, used_tokens, percent: percent.clamp(0, 100) as u8 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(used: i64, limit: i64, percent: u8) {
+        let expected = Assessment { limit_tokens: limit, used_tokens: used, percent };
+        assert_eq!(assess(used, Limits { tokens: limit }), expected);
+    }
+
+    #[test]
+    fn percent_is_rounded_down_and_at_most_100() {
+        check(0, 1_000_000, 0);
+        check(9_999, 1_000_000, 0);
+        check(10_000, 1_000_000, 1);
+        check(999_999, 1_000_000, 99);
+        check(1_000_000, 1_000_000, 100);
+        check(5_000_000, 1_000_000, 100);
+        check(1, 3, 33);
+        check(i64::MAX, i64::MAX, 100);
+        check(i64::MAX - 1, i64::MAX, 99);
+        check(i64::MAX, 1, 100);
+    }
+}
