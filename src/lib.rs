@@ -3,5 +3,6 @@
 
 pub mod domain;
 pub mod ingest;
+pub mod ops;
 pub mod quota;
 pub mod store;

@@ -1,0 +1,234 @@
+//! Every metric of the process, behind verbs. No tenant, user, id or raw path ever becomes a label.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// How a record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its event was added to the counters.
+    Counted,
+    /// Its event was counted before.
+    Repeated,
+    /// Its id was counted before with other content; the content of the first stays counted.
+    Conflict,
+    /// It is in the dead-letter topic.
+    Rejected,
+    /// A restart read it again; the watermark says that it is in the counters.
+    Passed,
+}
+
+impl Ending {
+    const ALL: [Self; 5] = [Self::Counted, Self::Repeated, Self::Conflict, Self::Rejected, Self::Passed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Repeated => "repeated",
+            Self::Conflict => "conflict",
+            Self::Rejected => "rejected",
+            Self::Passed => "passed",
+        }
+    }
+}
+
+/// Handles to all metrics; cheap to call, resolved once.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    consumed: IntCounter,
+    endings: [IntCounter; Ending::ALL.len()],
+    rejects: IntCounterVec,
+    event_age: Histogram,
+    lag: IntGaugeVec,
+    flush_events: Histogram,
+    flush_seconds: Histogram,
+    store_errors: IntCounterVec,
+    rebalances: IntCounterVec,
+    partitions: IntGauge,
+    sessions: IntCounter,
+    api: HistogramVec,
+}
+
+const STORE_ERRORS: [&str; 4] = ["unavailable", "refused", "corrupt", "unusable"];
+const REBALANCES: [&str; 2] = ["assigned", "revoked"];
+
+impl Metrics {
+    /// `reject_reasons` is the closed list of reasons, each of which starts at 0.
+    ///
+    /// # Errors
+    /// When two metrics bear one name: a mistake in this file.
+    pub fn new(reject_reasons: &[&'static str]) -> prometheus::Result<Self> {
+        let r = Registry::new();
+        let endings = counters(&r, "indelible_records_total", "Records by how they ended.", "outcome")?;
+        let metrics = Self {
+            consumed: register(&r, IntCounter::new("indelible_records_consumed_total", "Records read from Kafka.")?)?,
+            endings: Ending::ALL.map(|ending| endings.with_label_values(&[ending.as_str()])),
+            rejects: counters(&r, "indelible_rejects_total", "Records sent to the dead-letter topic.", "reason")?,
+            event_age: histogram(
+                &r,
+                "indelible_event_age_seconds",
+                "From an event's time to its counting.",
+                &AGE_SECONDS,
+            )?,
+            lag: register(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("indelible_lag_records", "Records of an assigned partition that are not counted yet."),
+                    &["topic", "partition"],
+                )?,
+            )?,
+            flush_events: histogram(&r, "indelible_flush_events", "Events in a flush of one bucket.", &FLUSH_EVENTS)?,
+            flush_seconds: histogram(&r, "indelible_flush_seconds", "One flush, retries included.", &FAST_SECONDS)?,
+            store_errors: counters(&r, "indelible_store_errors_total", "Calls to Redis that failed.", "kind")?,
+            rebalances: counters(&r, "indelible_rebalances_total", "Changes of the assignment.", "kind")?,
+            partitions: register(&r, IntGauge::new("indelible_assigned_partitions", "Partitions assigned now.")?)?,
+            sessions: register(&r, IntCounter::new("indelible_sessions_total", "Times the worker joined its group.")?)?,
+            api: register(
+                &r,
+                HistogramVec::new(
+                    HistogramOpts::new("indelible_api_request_seconds", "API requests.").buckets(FAST_SECONDS.to_vec()),
+                    &["route", "method", "status"],
+                )?,
+            )?,
+            registry: r,
+        };
+        metrics.start_at_zero(reject_reasons)?;
+        Ok(metrics)
+    }
+
+    fn start_at_zero(&self, reject_reasons: &[&'static str]) -> prometheus::Result<()> {
+        reject_reasons.iter().for_each(|reason| drop(self.rejects.with_label_values(&[reason])));
+        STORE_ERRORS.iter().for_each(|kind| drop(self.store_errors.with_label_values(&[kind])));
+        REBALANCES.iter().for_each(|kind| drop(self.rebalances.with_label_values(&[kind])));
+        let build =
+            Opts::new("indelible_build_info", "The running version.").const_label("version", env!("CARGO_PKG_VERSION"));
+        register(&self.registry, IntGauge::with_opts(build)?)?.set(1);
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        self.registry.register(Box::new(process))
+    }
+
+    pub fn consumed(&self, records: u64) {
+        self.consumed.inc_by(records);
+    }
+
+    pub fn ended(&self, ending: Ending, records: u64) {
+        self.endings[ending as usize].inc_by(records);
+    }
+
+    /// How many records of this process ended so.
+    #[must_use]
+    pub fn ended_so_far(&self, ending: Ending) -> u64 {
+        self.endings[ending as usize].get()
+    }
+
+    /// `reason` is one of the list given at the start.
+    pub fn rejected(&self, reason: &'static str) {
+        self.rejects.with_label_values(&[reason]).inc();
+        self.ended(Ending::Rejected, 1);
+    }
+
+    pub fn event_counted(&self, age_ms: i64) {
+        self.event_age.observe(Duration::from_millis(age_ms.max(0).unsigned_abs()).as_secs_f64());
+    }
+
+    pub fn flushed(&self, events: usize, took: Duration) {
+        self.flush_events.observe(u32::try_from(events).unwrap_or(u32::MAX).into());
+        self.flush_seconds.observe(took.as_secs_f64());
+    }
+
+    /// `kind` is one of [`STORE_ERRORS`].
+    pub fn store_failed(&self, kind: &'static str) {
+        self.store_errors.with_label_values(&[kind]).inc();
+    }
+
+    pub fn session_started(&self) {
+        self.sessions.inc();
+    }
+
+    /// `now` is the number of partitions assigned after the change.
+    pub fn assigned(&self, now: usize) {
+        self.rebalances.with_label_values(&["assigned"]).inc();
+        self.partitions.set(now as i64);
+    }
+
+    pub fn revoked(&self, now: usize) {
+        self.rebalances.with_label_values(&["revoked"]).inc();
+        self.partitions.set(now as i64);
+    }
+
+    pub fn lag(&self, topic: &str, partition: i32, records: i64) {
+        self.lag.with_label_values(&[topic, &partition.to_string()]).set(records);
+    }
+
+    /// A partition that is no longer ours has no lag of ours.
+    pub fn lag_gone(&self, topic: &str, partition: i32) {
+        // Absent already when it was revoked before its first report.
+        let _ = self.lag.remove_label_values(&[topic, &partition.to_string()]);
+    }
+
+    /// `route` is the template of the route, never the path that was asked for.
+    pub fn api_request(&self, route: &str, method: &str, status: u16, took: Duration) {
+        self.api.with_label_values(&[route, method, &status.to_string()]).observe(took.as_secs_f64());
+    }
+
+    /// All metrics in Prometheus's text format.
+    ///
+    /// # Errors
+    /// When a metric cannot be encoded.
+    pub fn scrape(&self) -> prometheus::Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+}
+
+const FAST_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const AGE_SECONDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 86400.0];
+const FLUSH_EVENTS: [f64; 8] = [0.0, 1.0, 5.0, 20.0, 100.0, 500.0, 1000.0, 2000.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_label_sets_start_at_zero() {
+        let text = Metrics::new(&["not_json"]).and_then(|metrics| metrics.scrape()).expect("metrics");
+        for line in [
+            "indelible_rejects_total{reason=\"not_json\"} 0",
+            "indelible_records_total{outcome=\"conflict\"} 0",
+            "indelible_store_errors_total{kind=\"refused\"} 0",
+            "indelible_rebalances_total{kind=\"revoked\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert!(text.contains("indelible_build_info{version="));
+    }
+
+    #[test]
+    fn a_revoked_partition_leaves_no_series() {
+        let metrics = Metrics::new(&[]).expect("metrics");
+        metrics.lag("t", 3, 7);
+        assert!(metrics.scrape().expect("text").contains("indelible_lag_records{partition=\"3\",topic=\"t\"} 7"));
+        metrics.lag_gone("t", 3);
+        assert!(!metrics.scrape().expect("text").contains("indelible_lag_records{"));
+    }
+}
