@@ -3,6 +3,14 @@
 //! Returns facts and never counts, logs or decides about a retry: its callers do. Nothing outside this
 //! folder knows a key. Read this file first, then `keys.rs`, then `apply.lua`.
 
+pub mod call;
+pub mod keys;
+pub mod link;
+pub mod memory;
+mod month_hash;
+pub mod redis_ledger;
+pub mod redis_reader;
+
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
@@ -34,6 +42,17 @@ pub struct Flush {
     pub expire: Option<Generation>,
 }
 
+/// How long what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// An id is known for at least this long, in milliseconds of log time, 1 second to 31 days.
+    pub seen_ms: i64,
+    /// A deletion is remembered for this long, in milliseconds of log time: as long as a creation may come late.
+    pub tombstones_ms: i64,
+    /// Days are kept for the current month and this many before it.
+    pub detail_months: i32,
+}
+
 /// How a flush ended. Only `Applied` changed anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -43,8 +62,9 @@ pub enum Outcome {
     Repeated(Vec<Repeat>),
     /// The stored watermark is another one than expected.
     Moved(Option<Position>),
-    /// A sum would leave the range of an i64; the key that holds it.
-    Overflow(String),
+    /// A sum would leave the range of an i64, or the flush is more than one call takes: halving it helps, down
+    /// to the one event that can't be added.
+    TooLarge,
 }
 
 /// An event that is known already.
@@ -75,6 +95,12 @@ pub enum StoreError {
 
 /// The worker's side.
 pub trait Ledger: Send + Sync + 'static {
+    /// Makes the namespace ours, or refuses a namespace or server that can't be counted into.
+    fn prepare(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Whether the server is still one that keeps what it is given.
+    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The watermarks of all buckets for a partition, by [`Bucket::index`].
     fn watermarks(
         &self,

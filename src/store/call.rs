@@ -1,0 +1,207 @@
+//! A flush as the keys and arguments of `apply.lua`, in the order in which the script reads them.
+
+use crate::domain::calendar::Month;
+use crate::domain::counters::{Counters, DayUsage, Group};
+use crate::domain::delta::{MonthDelta, OutputChange, OutputVerb, Scope};
+use crate::domain::seen::{Generation, SHARDS, SeenId};
+
+use super::keys::{self, Keyspace};
+use super::{Flush, Retention};
+
+/// Keys and arguments of one call of the script. Kept until its outcome is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Call {
+    pub keys: Vec<String>,
+    pub args: Vec<String>,
+}
+
+/// The script's own bounds, which a call must keep.
+const MOST_FIELDS: usize = 3000;
+/// Just below 2^63, at a distance that the script's doubles can tell.
+const MOST_AMOUNT: i64 = 9_200_000_000_000_000_000;
+
+/// A flush of more than one call takes; halving it helps, down to the one event that can't be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge;
+
+impl Call {
+    /// # Errors
+    /// [`TooLarge`]
+    pub fn of(flush: &Flush, keyspace: &Keyspace, retention: Retention) -> Result<Self, TooLarge> {
+        let mut call = Self::default();
+        call.head(flush, keyspace, retention);
+        call.seen(flush, keyspace, retention);
+        call.arg(flush.delta.months.len());
+        for ((scope, month), delta) in &flush.delta.months {
+            call.month(scope, *month, delta, keyspace, retention)?;
+        }
+        call.arg(flush.delta.outputs.len());
+        for change in &flush.delta.outputs {
+            call.change(change, flush, keyspace);
+        }
+        Ok(call)
+    }
+
+    fn arg(&mut self, value: impl ToString) {
+        self.args.push(value.to_string());
+    }
+
+    fn head(&mut self, flush: &Flush, keyspace: &Keyspace, retention: Retention) {
+        self.keys.push(keyspace.state(flush.bucket));
+        self.keys.push(keyspace.tombstones(flush.bucket));
+        self.arg(keys::watermark_field(&flush.partition));
+        self.arg(flush.from.map(|from| from.to_string()).unwrap_or_default());
+        self.arg(flush.to);
+        self.arg(keys::log_field(&flush.partition));
+        self.arg(flush.log_time.0);
+        self.arg(flush.seen.len());
+        self.arg(retention.seen_ms);
+        self.arg(retention.tombstones_ms);
+        match flush.expire {
+            Some(generation) => {
+                self.arg(generation.0);
+                self.arg(SHARDS);
+                self.keys.extend((0..SHARDS).map(|shard| keyspace.seen(flush.bucket, generation, shard)));
+            }
+            None => {
+                self.arg("");
+                self.arg(0);
+            }
+        }
+    }
+
+    /// Ids by generation and shard, each with the keys in which the same id may stand already.
+    fn seen(&mut self, flush: &Flush, keyspace: &Keyspace, retention: Retention) {
+        let mut ids: Vec<(Generation, usize, &SeenId)> =
+            flush.seen.iter().enumerate().map(|(index, seen)| (Generation::of(seen.at), index, seen)).collect();
+        ids.sort_by_key(|(generation, index, seen)| (*generation, seen.shard, *index));
+        let groups: Vec<_> = ids.chunk_by(|a, b| (a.0, a.2.shard) == (b.0, b.2.shard)).collect();
+        self.arg(groups.len());
+        for group in groups {
+            let (generation, _, first) = group[0];
+            let (least, most) = group
+                .iter()
+                .fold((first.at, first.at), |(least, most), (_, _, seen)| (least.min(seen.at), most.max(seen.at)));
+            let reach = *Generation::within(least, retention.seen_ms).start()
+                ..=*Generation::within(most, retention.seen_ms).end();
+            self.arg(generation.0);
+            self.arg(reach.clone().count());
+            for near in reach {
+                self.arg(near);
+                self.keys.push(keyspace.seen(flush.bucket, Generation(near), first.shard));
+            }
+            self.arg(group.len());
+            for (_, index, seen) in group {
+                self.arg(index);
+                self.arg(seen.id);
+                self.arg(seen.content);
+            }
+        }
+    }
+
+    fn month(
+        &mut self,
+        scope: &Scope,
+        month: Month,
+        delta: &MonthDelta,
+        keyspace: &Keyspace,
+        retention: Retention,
+    ) -> Result<(), TooLarge> {
+        if delta.usage.tools.len() > MOST_FIELDS {
+            return Err(TooLarge);
+        }
+        self.arg(if scope.user.is_some() { "user" } else { "tenant" });
+        self.keys.push(keyspace.month(scope, month));
+        self.arg(delta.usage.groups.len());
+        for (group, counters) in &delta.usage.groups {
+            self.group(group, counters)?;
+        }
+        self.arg(delta.usage.tools.len());
+        for (tool, calls) in &delta.usage.tools {
+            self.arg(keys::encode(tool.as_str()));
+            self.arg(calls);
+        }
+        self.days(scope, month, delta, keyspace, retention)?;
+        if let Some(user) = &scope.user {
+            let cost = delta.days.values().try_fold(0, |sum: i64, day| sum.checked_add(day.cost.0));
+            let cost = cost.filter(|cost| *cost <= MOST_AMOUNT).ok_or(TooLarge)?;
+            self.keys.push(keyspace.users(&scope.tenant, month));
+            self.arg(user);
+            self.arg(cost);
+        } else {
+            self.keys.push(keyspace.months(&scope.tenant));
+            self.arg(month);
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, group: &Group, counters: &Counters) -> Result<(), TooLarge> {
+        self.arg(keys::group_name(group));
+        self.fields(COUNTER_FIELDS.iter().map(|(field, of)| ((*field).to_owned(), of(counters))))
+    }
+
+    fn days(
+        &mut self,
+        scope: &Scope,
+        month: Month,
+        delta: &MonthDelta,
+        keyspace: &Keyspace,
+        retention: Retention,
+    ) -> Result<(), TooLarge> {
+        self.keys.push(keyspace.days(scope, month));
+        self.arg(month.plus(retention.detail_months + 1).start().timestamp());
+        self.fields(delta.days.iter().flat_map(|(day, usage)| {
+            DAY_FIELDS.iter().map(move |(field, of)| (format!("{day:02}:{field}"), of(usage)))
+        }))
+    }
+
+    /// Field and amount of what is not 0, after their number.
+    fn fields(&mut self, fields: impl Iterator<Item = (String, i64)>) -> Result<(), TooLarge> {
+        let at = self.args.len();
+        self.args.push(String::new());
+        for (field, amount) in fields.filter(|(_, amount)| *amount != 0) {
+            if amount > MOST_AMOUNT {
+                return Err(TooLarge);
+            }
+            self.args.push(field);
+            self.arg(amount);
+        }
+        self.args[at] = ((self.args.len() - at - 1) / 2).to_string();
+        Ok(())
+    }
+
+    fn change(&mut self, change: &OutputChange, flush: &Flush, keyspace: &Keyspace) {
+        let kind = keys::encode(change.output.kind.as_str());
+        let (tenant, user) = (keys::encode(change.tenant.as_str()), keys::encode(change.user.as_str()));
+        self.arg(match change.verb {
+            OutputVerb::Created => "created",
+            OutputVerb::Deleted => "deleted",
+        });
+        self.arg(&kind);
+        self.arg(format!("{tenant}:{user}:{kind}:{}", keys::encode(change.output.id.as_str())));
+        self.arg(&change.output.id);
+        self.arg(change.time.0);
+        self.arg(change.log_time.0);
+        self.keys.push(keyspace.saved(&change.tenant, &change.user, &change.output.kind));
+        self.keys.push(keyspace.tombstones(flush.bucket));
+        self.keys.push(keyspace.saved_counts(&change.tenant));
+    }
+}
+
+type Field<T> = (&'static str, fn(&T) -> i64);
+
+/// The fields of a group in a month's hash, after `number:`.
+pub(super) const COUNTER_FIELDS: [Field<Counters>; 8] = [
+    ("requests", |c| c.requests),
+    ("in", |c| c.tokens_in),
+    ("out", |c| c.tokens_out),
+    ("cached", |c| c.cached_tokens),
+    ("reasoning", |c| c.reasoning_tokens),
+    ("nanousd", |c| c.cost.0),
+    ("latency_ms", |c| c.latency_ms),
+    ("latency_n", |c| c.latency_count),
+];
+
+/// The fields of a day in a month's hash of days, after `day:`.
+pub(super) const DAY_FIELDS: [Field<DayUsage>; 3] =
+    [("requests", |d| d.requests), ("tokens", |d| d.tokens), ("nanousd", |d| d.cost.0)];

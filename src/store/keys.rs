@@ -1,0 +1,235 @@
+//! The names of all keys and of the fields in them: the layout that README describes.
+//!
+//! A key is `namespace:{bucket tag}:what:…`. Ids in keys and fields are percent-encoded where they hold a
+//! character that means something in a key, so that two different ids never give one key.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::domain::bucket::{BUCKETS, Bucket};
+use crate::domain::calendar::Month;
+use crate::domain::counters::Group;
+use crate::domain::delta::Scope;
+use crate::domain::ids::{Assistant, Model, OutputKind, TenantId, UserId};
+use crate::domain::position::TopicPartition;
+use crate::domain::seen::Generation;
+
+/// Changes when a stored key or field changes its meaning.
+pub const LAYOUT_VERSION: &str = "1";
+
+/// The hash tag of every bucket. Tag i lies in the slots from 256 i to 256 i + 255 of the 16,384 of a Redis
+/// Cluster, so that buckets spread evenly over any number of nodes.
+const TAGS: [&str; BUCKETS as usize] = [
+    "00dq", "01fp", "02ai", "03br", "04bc", "05ax", "06d", "07r", "08ea", "09fz", "10i", "11bs", "12k", "13y", "14fd",
+    "15da", "16j", "17x", "18d", "19r", "20bi", "21ar", "22r", "23d", "24bh", "25as", "26r", "27d", "28bc", "29ax",
+    "30fj", "31dk", "32z", "33h", "34fh", "35di", "36ac", "37bx", "38fc", "39db", "40db", "41fc", "42az", "43ba",
+    "44a", "45s", "46fr", "47ds", "48di", "49fh", "50az", "51ba", "52fq", "53dp", "54fr", "55ds", "56fp", "57dq",
+    "58ap", "59bk", "60s", "61a", "62fx", "63dy",
+];
+
+/// Characters of an id that are encoded: those that separate the parts of keys and fields, the braces of a
+/// hash tag, and what a shell or a MATCH pattern would take for its own.
+const RESERVED: &AsciiSet = &CONTROLS
+    .add(b'%')
+    .add(b':')
+    .add(b'|')
+    .add(b'{')
+    .add(b'}')
+    .add(b' ')
+    .add(b'"')
+    .add(b'\'')
+    .add(b'*')
+    .add(b'?')
+    .add(b'[')
+    .add(b']')
+    .add(b'\\');
+
+pub(super) fn encode(id: &str) -> Cow<'_, str> {
+    utf8_percent_encode(id, RESERVED).into()
+}
+
+pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok()
+}
+
+/// The keys of one namespace.
+#[derive(Debug, Clone)]
+pub struct Keyspace {
+    namespace: Box<str>,
+}
+
+impl Keyspace {
+    /// `namespace` is checked by the settings: letters, digits, `-`, `_` and `.`.
+    #[must_use]
+    pub fn new(namespace: &str) -> Self {
+        Self { namespace: namespace.into() }
+    }
+
+    /// Watermarks, log times, `applied`, sizes of generations, layout.
+    #[must_use]
+    pub fn state(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:state", self.namespace, TAGS[bucket.index()])
+    }
+
+    /// Deleted outputs of the whole bucket.
+    #[must_use]
+    pub fn tombstones(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:tombstones", self.namespace, TAGS[bucket.index()])
+    }
+
+    #[must_use]
+    pub fn seen(&self, bucket: Bucket, generation: Generation, shard: u16) -> String {
+        format!("{}:{{{}}}:seen:{}:{shard}", self.namespace, TAGS[bucket.index()], generation.0)
+    }
+
+    /// Sums of a month by assistant and model, and tool calls.
+    #[must_use]
+    pub fn month(&self, scope: &Scope, month: Month) -> String {
+        self.scoped("", scope, month)
+    }
+
+    /// Sums of each day of a month.
+    #[must_use]
+    pub fn days(&self, scope: &Scope, month: Month) -> String {
+        self.scoped("-days", scope, month)
+    }
+
+    fn scoped(&self, suffix: &str, scope: &Scope, month: Month) -> String {
+        match &scope.user {
+            Some(user) => self.of_tenant(&format!("user{suffix}"), &scope.tenant, &[user.as_str(), &month.to_string()]),
+            None => self.of_tenant(&format!("tenant{suffix}"), &scope.tenant, &[&month.to_string()]),
+        }
+    }
+
+    /// Users of a tenant in a month, scored by cost in nano-dollars: an index for ordering, never a sum to show.
+    #[must_use]
+    pub fn users(&self, tenant: &TenantId, month: Month) -> String {
+        self.of_tenant("users", tenant, &[&month.to_string()])
+    }
+
+    /// The months in which a tenant has usage.
+    #[must_use]
+    pub fn months(&self, tenant: &TenantId) -> String {
+        self.of_tenant("months", tenant, &[])
+    }
+
+    /// Saved outputs of a user and kind, scored by creation time in milliseconds.
+    #[must_use]
+    pub fn saved(&self, tenant: &TenantId, user: &UserId, kind: &OutputKind) -> String {
+        self.of_tenant("saved", tenant, &[user.as_str(), kind.as_str()])
+    }
+
+    /// Saved outputs of a tenant, counted by kind and month, and how many were created and deleted.
+    #[must_use]
+    pub fn saved_counts(&self, tenant: &TenantId) -> String {
+        self.of_tenant("saved-counts", tenant, &[])
+    }
+
+    fn of_tenant(&self, what: &str, tenant: &TenantId, rest: &[&str]) -> String {
+        let tag = TAGS[Bucket::of(tenant).index()];
+        let mut key = format!("{}:{{{tag}}}:{what}:{}", self.namespace, encode(tenant.as_str()));
+        for part in rest {
+            // Writing to a String does not fail.
+            let _ = write!(key, ":{}", encode(part));
+        }
+        key
+    }
+}
+
+/// A partition's field in the state: its watermark.
+#[must_use]
+pub fn watermark_field(partition: &TopicPartition) -> String {
+    format!("watermark:{partition}")
+}
+
+/// A partition's field in the state: the log time that it has passed.
+#[must_use]
+pub fn log_field(partition: &TopicPartition) -> String {
+    format!("log:{partition}")
+}
+
+/// A group's name in a month's hash, after `group:`.
+#[must_use]
+pub fn group_name(group: &Group) -> String {
+    format!("{}|{}", encode(group.assistant.as_str()), encode(group.model.as_str()))
+}
+
+/// The group that [`group_name`] names.
+#[must_use]
+pub fn parse_group(name: &str) -> Option<Group> {
+    let (assistant, model) = name.split_once('|')?;
+    Some(Group { assistant: Assistant::new(&decode(assistant)?).ok()?, model: Model::new(&decode(model)?).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// CRC16 (XMODEM), as in the Redis Cluster specification.
+    fn slot(tag: &str) -> u32 {
+        let crc = tag.bytes().fold(0_u32, |crc, byte| {
+            (0..8).fold(crc ^ (u32::from(byte) << 8), |crc, _| {
+                (if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }) & 0xffff
+            })
+        });
+        crc % 16_384
+    }
+
+    #[test]
+    fn buckets_spread_evenly_over_the_slots() {
+        assert_eq!(slot("123456789"), 0x31c3, "the specification's own check value");
+        for (index, tag) in TAGS.iter().enumerate() {
+            assert_eq!(slot(tag) / 256, index as u32, "{tag}");
+        }
+    }
+
+    fn scope(tenant: &str, user: Option<&str>) -> Scope {
+        Scope {
+            tenant: TenantId::new(tenant).expect("an id"),
+            user: user.map(|user| UserId::new(user).expect("an id")),
+        }
+    }
+
+    #[test]
+    fn keys_read_well() {
+        let keys = Keyspace::new("indelible");
+        let month = "2026-11".parse().expect("a month");
+        let alice = scope("acme", Some("alice@acme.com"));
+        assert_eq!(keys.month(&alice, month), "indelible:{33h}:user:acme:alice@acme.com:2026-11");
+        assert_eq!(keys.days(&scope("acme", None), month), "indelible:{33h}:tenant-days:acme:2026-11");
+        assert_eq!(keys.month(&scope("a:b", Some("{x} y")), month), "indelible:{25as}:user:a%3Ab:%7Bx%7D%20y:2026-11");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn two_scopes_never_share_a_key(a in "[a:|%{} ]{1,4}", b in "[a:|%{} ]{1,4}", c in "[a:|%{} ]{1,4}", d in "[a:|%{} ]{1,4}") {
+            prop_assume!([&a, &b, &c, &d].iter().all(|id| !id.trim().is_empty()));
+            let keys = Keyspace::new("n");
+            let month: Month = "2026-11".parse().expect("a month");
+            let names: Vec<(Scope, String)> = [(&a, Some(&b)), (&c, Some(&d)), (&a, None), (&c, None)]
+                .into_iter()
+                .map(|(tenant, user)| scope(tenant, user.map(String::as_str)))
+                .map(|scope| { let key = keys.month(&scope, month); (scope, key) })
+                .collect();
+            let scopes: BTreeSet<_> = names.iter().map(|(scope, _)| scope).collect();
+            let keys: BTreeSet<_> = names.iter().map(|(_, key)| key).collect();
+            prop_assert_eq!(scopes.len(), keys.len());
+        }
+
+        #[test]
+        fn a_group_is_read_back(assistant in "\\PC{1,20}", model in "\\PC{1,20}") {
+            prop_assume!(!assistant.trim().is_empty() && !model.trim().is_empty());
+            let (Ok(assistant), Ok(model)) = (Assistant::new(&assistant), Model::new(&model)) else { return Ok(()) };
+            let group = Group { assistant, model };
+            prop_assert_eq!(parse_group(&group_name(&group)), Some(group));
+        }
+    }
+}

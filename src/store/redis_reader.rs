@@ -1,0 +1,314 @@
+//! The API's side in Redis. Reads only; every answer is about the keys of one bucket.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use redis::{FromRedisValue, Pipeline, Value, cmd, pipe};
+
+use crate::domain::bucket::Bucket;
+use crate::domain::calendar::{Month, TimeMs};
+use crate::domain::counters::{Counters, DayUsage, MonthUsage, Overflow};
+use crate::domain::delta::Scope;
+use crate::domain::event::Output;
+use crate::domain::ids::{OutputId, OutputKind, TenantId, UserId};
+
+use super::keys::{self, Keyspace};
+use super::link::Link;
+use super::month_hash::{self, Damage};
+use super::{AsOf, OutputCount, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage};
+
+/// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
+const USERS_AT_A_TIME: usize = 500;
+
+#[derive(Debug, Clone)]
+pub struct RedisReader {
+    link: Arc<Link>,
+    keyspace: Keyspace,
+    /// The topics that count: what Redis knows of others says nothing about freshness.
+    topics: Arc<[String]>,
+}
+
+type Hash = Vec<(String, String)>;
+
+impl RedisReader {
+    #[must_use]
+    pub fn new(link: Arc<Link>, keyspace: Keyspace, topics: &[String]) -> Self {
+        Self { link, keyspace, topics: topics.into() }
+    }
+
+    async fn read_usage(&self, scope: &Scope, month: Month) -> Result<Usage, StoreError> {
+        let index = self.index(&scope.tenant).await?;
+        let mut usage = Usage { as_of: index.as_of, ..Usage::default() };
+        let kinds: Vec<&OutputKind> = index.kinds.keys().collect();
+        let mut ask = pipe();
+        for month in &index.months {
+            ask.cmd("HGETALL").arg(self.keyspace.month(scope, *month));
+        }
+        if let Some(user) = &scope.user {
+            for kind in &kinds {
+                self.ask_saved(&mut ask, &self.keyspace.saved(&scope.tenant, user, kind), month);
+            }
+        }
+        let mut answers = self.pipeline(&ask).await?.into_iter();
+        for (month, answer) in index.months.iter().zip(answers.by_ref()) {
+            let key = || self.keyspace.month(scope, *month);
+            let read = month_hash::read_month(&parse::<Hash>(answer, key)?).map_err(|damage| corrupt(key(), damage))?;
+            if !read.groups.is_empty() {
+                usage.months.insert(*month, read);
+            }
+        }
+        match &scope.user {
+            Some(user) => self.user_outputs(&mut usage, &scope.tenant, user, &kinds, answers)?,
+            None => usage.outputs = index.counts(month),
+        }
+        Ok(usage)
+    }
+
+    /// What must be known of a tenant before its counters can be named.
+    async fn index(&self, tenant: &TenantId) -> Result<TenantIndex, StoreError> {
+        let mut ask = pipe();
+        let (state, months) = (self.keyspace.state(Bucket::of(tenant)), self.keyspace.months(tenant));
+        let counts = self.keyspace.saved_counts(tenant);
+        ask.cmd("HGETALL").arg(&state).cmd("SMEMBERS").arg(&months).cmd("HGETALL").arg(&counts);
+        let mut answers = self.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        Ok(TenantIndex {
+            as_of: self.as_of(&parse::<Hash>(next(), || state.clone())?, &state)?,
+            months: read_months(&parse::<Vec<String>>(next(), || months.clone())?, &months)?,
+            kinds: read_counts(&parse::<Hash>(next(), || counts.clone())?, &counts)?,
+        })
+    }
+
+    /// The log time that every partition of our topics has passed.
+    fn as_of(&self, state: &Hash, key: &str) -> Result<AsOf, StoreError> {
+        let ours = |partition: &str| {
+            partition.rsplit_once('/').is_some_and(|(topic, _)| self.topics.iter().any(|ours| ours == topic))
+        };
+        let mut least: AsOf = None;
+        for (field, value) in state {
+            if field.strip_prefix("log:").is_some_and(ours) {
+                let time = value.parse().map(TimeMs).map_err(|_| damaged(key, field, value))?;
+                least = Some(least.map_or(time, |least| least.min(time)));
+            }
+        }
+        Ok(least)
+    }
+
+    fn ask_saved(&self, ask: &mut Pipeline, key: &str, month: Month) {
+        let (start, end) = (TimeMs::of(month.start()).0, TimeMs::of(month.next().start()).0);
+        ask.cmd("ZCARD").arg(key).cmd("ZCOUNT").arg(key).arg(start).arg(format!("({end}"));
+        ask.cmd("ZREVRANGE").arg(key).arg(0).arg(RECENT_OUTPUTS - 1).arg("WITHSCORES");
+    }
+
+    fn user_outputs(
+        &self,
+        usage: &mut Usage,
+        tenant: &TenantId,
+        user: &UserId,
+        kinds: &[&OutputKind],
+        mut answers: impl Iterator<Item = Value>,
+    ) -> Result<(), StoreError> {
+        for kind in kinds {
+            let key = || self.keyspace.saved(tenant, user, kind);
+            let mut next = || answers.next().unwrap_or(Value::Nil);
+            let (all_time, month) = (parse::<i64>(next(), key)?, parse::<i64>(next(), key)?);
+            let newest = parse::<Vec<(String, String)>>(next(), key)?;
+            if all_time > 0 {
+                usage.outputs.insert((*kind).clone(), OutputCount { month, all_time });
+            }
+            for (id, created) in newest {
+                let id = OutputId::new(&id).map_err(|_| damaged(&key(), &id, "an id"))?;
+                let created = created.parse().map(TimeMs).map_err(|_| damaged(&key(), "a score", &created))?;
+                usage.recent.push(SavedOutput { output: Output { kind: (*kind).clone(), id }, created });
+            }
+        }
+        usage.recent.sort_by(|a, b| (b.created, &b.output).cmp(&(a.created, &a.output)));
+        usage.recent.truncate(RECENT_OUTPUTS);
+        Ok(())
+    }
+
+    /// Every user of the month is read, then ordered: values change while pages are turned, and an order
+    /// kept for each sort would cost every flush.
+    async fn read_users(
+        &self,
+        tenant: &TenantId,
+        month: Month,
+        sort: Sort,
+        after: Option<UserCursor>,
+        limit: usize,
+    ) -> Result<UsersPage, StoreError> {
+        let as_of = self.index(tenant).await?.as_of;
+        let index = self.keyspace.users(tenant, month);
+        let names = self.link.query(cmd("ZRANGE").arg(&index).arg(0).arg(-1)).await?;
+        let names = parse::<Vec<String>>(names, || index.clone())?;
+        let mut users = Vec::new();
+        for some in names.chunks(USERS_AT_A_TIME) {
+            for (user, usage) in self.month_of_each(tenant, month, some, &index).await? {
+                let total = usage.total().map_err(|Overflow| StoreError::Corrupt {
+                    key: index.clone(),
+                    detail: "a user's sum overflows".to_owned(),
+                })?;
+                users.push((sort_value(sort, &total), user, total));
+            }
+        }
+        users.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
+        let rest = users.into_iter().skip_while(|(value, user, _)| {
+            after.as_ref().is_some_and(|after| {
+                (*value, &after.user) > (after.value, user) || (*value == after.value && *user == after.user)
+            })
+        });
+        let mut page: Vec<_> = rest.take(limit + 1).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next =
+            page.last().filter(|_| more).map(|(value, user, _)| UserCursor { value: *value, user: user.clone() });
+        Ok(UsersPage { users: page.into_iter().map(|(_, user, total)| (user, total)).collect(), next, as_of })
+    }
+
+    async fn month_of_each(
+        &self,
+        tenant: &TenantId,
+        month: Month,
+        names: &[String],
+        index: &str,
+    ) -> Result<Vec<(UserId, MonthUsage)>, StoreError> {
+        let mut ask = pipe();
+        let mut scopes = Vec::new();
+        for name in names {
+            let user = UserId::new(name).map_err(|_| damaged(index, name, "a user"))?;
+            let scope = Scope { tenant: tenant.clone(), user: Some(user.clone()) };
+            ask.cmd("HGETALL").arg(self.keyspace.month(&scope, month));
+            scopes.push((user, scope));
+        }
+        let answers = self.pipeline(&ask).await?;
+        let read = scopes.into_iter().zip(answers).map(|((user, scope), answer)| {
+            let key = || self.keyspace.month(&scope, month);
+            let usage =
+                month_hash::read_month(&parse::<Hash>(answer, key)?).map_err(|damage| corrupt(key(), damage))?;
+            Ok((user, usage))
+        });
+        read.collect()
+    }
+
+    async fn read_days(
+        &self,
+        scope: &Scope,
+        first: Month,
+        last: Month,
+    ) -> Result<(BTreeMap<NaiveDate, DayUsage>, AsOf), StoreError> {
+        let as_of = self.index(&scope.tenant).await?.as_of;
+        let months: Vec<Month> =
+            std::iter::successors(Some(first), |month| Some(month.next())).take_while(|m| *m <= last).collect();
+        let mut ask = pipe();
+        for month in &months {
+            ask.cmd("HGETALL").arg(self.keyspace.days(scope, *month));
+        }
+        let mut days = BTreeMap::new();
+        for (month, answer) in months.iter().zip(self.pipeline(&ask).await?) {
+            let key = || self.keyspace.days(scope, *month);
+            let hash = parse::<Hash>(answer, key)?;
+            days.extend(month_hash::read_days(*month, &hash).map_err(|damage| corrupt(key(), damage))?);
+        }
+        Ok((days, as_of))
+    }
+
+    async fn pipeline(&self, ask: &Pipeline) -> Result<Vec<Value>, StoreError> {
+        if ask.is_empty() { Ok(Vec::new()) } else { self.link.pipeline(ask).await }
+    }
+}
+
+struct TenantIndex {
+    as_of: AsOf,
+    months: Vec<Month>,
+    /// Net saved outputs by month; the months of a kind that was only ever deleted are none.
+    kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>>,
+}
+
+impl TenantIndex {
+    fn counts(&self, month: Month) -> BTreeMap<OutputKind, OutputCount> {
+        let count = |months: &BTreeMap<Month, i64>| OutputCount {
+            month: months.get(&month).copied().unwrap_or(0),
+            all_time: months.values().sum(),
+        };
+        let counts = self.kinds.iter().map(|(kind, months)| (kind.clone(), count(months)));
+        counts.filter(|(_, count)| count.all_time != 0).collect()
+    }
+}
+
+fn read_months(texts: &[String], key: &str) -> Result<Vec<Month>, StoreError> {
+    let months: Result<Vec<Month>, _> =
+        texts.iter().map(|text| text.parse().map_err(|_| damaged(key, text, "a month"))).collect();
+    months.map(|mut months| {
+        months.sort_unstable();
+        months
+    })
+}
+
+/// Reads `KIND:created`, `KIND:deleted` and `KIND:YYYY-MM`.
+fn read_counts(hash: &Hash, key: &str) -> Result<BTreeMap<OutputKind, BTreeMap<Month, i64>>, StoreError> {
+    let mut kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>> = BTreeMap::new();
+    for (field, value) in hash {
+        let unknown = || damaged(key, field, value);
+        let (kind, what) = field.split_once(':').ok_or_else(unknown)?;
+        let kind = keys::decode(kind).and_then(|kind| OutputKind::new(&kind).ok()).ok_or_else(unknown)?;
+        let months = kinds.entry(kind).or_default();
+        if !matches!(what, "created" | "deleted") {
+            months.insert(what.parse().map_err(|_| unknown())?, value.parse().map_err(|_| unknown())?);
+        }
+    }
+    Ok(kinds)
+}
+
+fn sort_value(sort: Sort, total: &Counters) -> i64 {
+    match sort {
+        Sort::Cost => total.cost.0,
+        // Only an order: what is shown is summed with a check.
+        Sort::Tokens => total.tokens_in.saturating_add(total.tokens_out),
+        Sort::Requests => total.requests,
+    }
+}
+
+fn parse<T: FromRedisValue>(value: Value, key: impl Fn() -> String) -> Result<T, StoreError> {
+    T::from_redis_value(value).map_err(|error| StoreError::Corrupt { key: key(), detail: error.to_string() })
+}
+
+fn corrupt(key: String, Damage(detail): Damage) -> StoreError {
+    StoreError::Corrupt { key, detail }
+}
+
+fn damaged(key: &str, field: &str, value: &str) -> StoreError {
+    StoreError::Corrupt { key: key.to_owned(), detail: format!("{field:?} holds {value:?}") }
+}
+
+impl Reader for RedisReader {
+    fn usage<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
+        self.read_usage(scope, month).boxed()
+    }
+
+    fn users<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        month: Month,
+        sort: Sort,
+        after: Option<UserCursor>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<UsersPage, StoreError>> {
+        self.read_users(tenant, month, sort, after, limit).boxed()
+    }
+
+    fn days<'a>(
+        &'a self,
+        scope: &'a Scope,
+        first: Month,
+        last: Month,
+    ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, AsOf), StoreError>> {
+        self.read_days(scope, first, last).boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { self.link.query(&cmd("PING")).await.map(drop) }.boxed()
+    }
+}
