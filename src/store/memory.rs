@@ -84,7 +84,7 @@ impl MemoryLedger {
     }
 
     fn repeats(&self, stored: &mut Content, flush: &Flush) -> Vec<Repeat> {
-        let mut known = |index, seen: &SeenId| {
+        let known = |index, seen: &SeenId| {
             Generation::within(seen.at, self.retention.seen_ms).find_map(|generation| {
                 let key = self.keyspace.seen(flush.bucket, Generation(generation), seen.shard);
                 let Some(Entry::Set(members)) = stored.get(&key) else { return None };
