@@ -1,5 +1,20 @@
-//! From a Kafka record to a counted event: decoding, batching, the worker and its dead letters.
+//! From Kafka's bytes to flushes: decode, batch and order them, and see each to its end.
 //!
-//! `decode` is pure and decides what is an event. Read `decode/mod.rs` first.
+//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`. I/O: `source` (Kafka in), `dead_letter`
+//! (Kafka out), `job` (one batch into the store), `session` (the only place that decides order), `worker`
+//! (sessions until told to stop). Never names Redis or HTTP. Read `worker.rs`, then `session.rs`.
 
+pub mod batch;
+pub mod dead_letter;
 pub mod decode;
+pub mod failure;
+pub mod job;
+pub mod lane;
+pub mod limits;
+pub mod probe;
+pub mod record;
+mod session;
+pub mod source;
+pub mod span;
+pub mod start;
+pub mod worker;
