@@ -3,3 +3,4 @@
 //! `decode` is pure and decides what is an event. Read `decode/mod.rs` first.
 
 pub mod decode;
+pub mod schemas;
