@@ -13,6 +13,7 @@ pub mod lane;
 pub mod limits;
 pub mod probe;
 pub mod record;
+pub mod schemas;
 mod session;
 pub mod source;
 pub mod span;

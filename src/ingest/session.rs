@@ -243,10 +243,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         self.jobs.spawn(async move { (departure.partition.clone(), tools.run(departure).await) });
     }
 
-    fn land(
-        &mut self,
-        landed: Result<Job, JoinError>,
-    ) -> Result<(), Failure> {
+    fn land(&mut self, landed: Result<Job, JoinError>) -> Result<(), Failure> {
         let (partition, landed) = landed.map_err(|error| Failure::Defect(format!("a flush ({error})")))?;
         self.in_flight_bytes.remove(&partition);
         let landed = landed?;
@@ -316,10 +313,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         }
     }
 
-    fn note_ends(
-        &mut self,
-        answer: Result<Probed, JoinError>,
-    ) -> Result<(), Failure> {
+    fn note_ends(&mut self, answer: Result<Probed, JoinError>) -> Result<(), Failure> {
         let Probed { asked, ends, checked } = answer.map_err(|error| Failure::Defect(format!("a probe ({error})")))?;
         match ends {
             Ok(ends) => {

@@ -80,9 +80,14 @@ impl Envelope {
 
     /// From a bare record, as a `usage_logs` collection holds it: always usage.
     pub(super) fn bare(top: &Object<'_>) -> Result<Self, Reject> {
+        let Some(request_id) = top.get(Key::RequestId)? else {
+            // Perhaps it was never meant to be a bare record.
+            let detail = "requestId is missing or null; add it, or specversion if the record is a CloudEvent";
+            return Err(Reject::new(Reason::MissingField, detail));
+        };
         Ok(Self {
             kind: Kind::Usage,
-            id: top.need(Key::RequestId)?.id(EventId::new)?,
+            id: request_id.id(EventId::new)?,
             source: bare_source()?,
             time: top.need(Key::CreatedAt)?.text()?.time()?,
         })

@@ -5,8 +5,9 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use super::entries::{Entries, Text};
 use super::number;
-use super::object::{Entries, Level, Object, Text};
+use super::object::{Level, Object};
 use super::reason::{Reason, Reject, quote};
 use super::time::rfc3339;
 use crate::domain::ids::{IdFault, Tool};

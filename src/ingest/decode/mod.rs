@@ -9,6 +9,7 @@
 //! as a whole comes first, then the envelope, the data, and last the event's time against the record's.
 
 mod body;
+mod entries;
 mod envelope;
 mod field;
 mod headers;
