@@ -120,11 +120,15 @@ fn tail(text: &str, lines: usize) -> String {
 }
 
 /// First line: the pid to guard. Second line: it has ended, leave. End of input: the test binary is gone.
+/// A process that is dying may still write, so a folder can take more than one try.
 const WATCHDOG: &str = r#"
 read -r pid || exit 0
 read -r _ && exit 0
 kill -s KILL -- "-$pid"
-rm -rf -- "$1"
+for _ in 1 2 3 4 5 6 7 8 9; do
+    rm -rf -- "$1" && break
+    sleep 0.2
+done
 "#;
 
 struct Watchdog {

@@ -252,6 +252,7 @@ fn settings(dir: &Path) -> PathBuf {
     dir.join("server.properties")
 }
 
+/// Writes the settings and makes the folder of the records.
 fn configure(dir: &Path, port: u16, controller_port: u16) {
     let mut text = String::from(SETTINGS);
     let listeners = format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
@@ -266,9 +267,9 @@ fn configure(dir: &Path, port: u16, controller_port: u16) {
     fs::write(settings(dir), text).expect("the folder can be written");
     fs::write(dir.join("log4j2.properties"), LOGGING).expect("the folder can be written");
 
-    let format = ["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", CLUSTER_ID, "--config"];
-    let output = java(dir).args(format).arg(settings(dir)).output().expect("java runs; see `make setup`");
-    assert!(output.status.success(), "the broker's folder can't be formatted: {output:?}");
+    let args = ["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", CLUSTER_ID, "--config"];
+    let mut format = Child::spawn("format", dir, java(dir).args(args).arg(settings(dir)));
+    assert!(format.wait(START).success(), "the broker's folder can't be formatted:\n{}", format.output());
 }
 
 fn java(dir: &Path) -> Command {
