@@ -101,7 +101,7 @@ fetch_kafka() {
     say "fetching Apache Kafka for the tests"
     mkdir -p "$(dirname "$KAFKA_DIR")"
     fresh=$(mktemp -d "$KAFKA_DIR.XXXXXX")
-    mvn -B -q -f "$pom" dependency:copy-dependencies -DoutputDirectory="$ROOT/$fresh/lib"
+    mvn -B -q -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DoutputDirectory="$ROOT/$fresh/lib"
     cp "$pom" "$fresh/pom.xml"
     rm -rf "$KAFKA_DIR"
     mv "$fresh" "$KAFKA_DIR"
