@@ -128,8 +128,8 @@ if has flock; then
     flock 9
 fi
 
-install_packages "$goal"
 check_rust "$goal"
+install_packages "$goal"
 if [ "$goal" = test ]; then
     fetch_kafka
     install_cargo_deny
