@@ -18,7 +18,8 @@ pub fn report(faults: &[String]) -> ExitCode {
 #[must_use]
 pub fn show(command: &Command, matches: &ArgMatches) -> ExitCode {
     for argument in command.get_arguments() {
-        let (Some(variable), Some(flag)) = (argument.get_env().and_then(|env| env.to_str()), argument.get_long()) else {
+        let (Some(variable), Some(flag)) = (argument.get_env().and_then(|env| env.to_str()), argument.get_long())
+        else {
             continue;
         };
         let value = matches.get_one::<String>(argument.get_id().as_str()).map_or("", String::as_str);

@@ -101,8 +101,8 @@ impl Emitter {
         let key = key.ok();
         let mut record = BaseRecord::to(&self.topic).payload(line);
         record.key = key.as_deref();
-        record.headers = header_of(line)
-            .map(|value| OwnedHeaders::new().insert(Header { key: "content-type", value: Some(value) }));
+        record.headers =
+            header_of(line).map(|value| OwnedHeaders::new().insert(Header { key: "content-type", value: Some(value) }));
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(valid),

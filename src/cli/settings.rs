@@ -30,7 +30,13 @@ pub struct Settings {
     #[arg(long, env = "INDELIBLE_KAFKA_PROPERTIES", global = true, default_value = "", hide_env_values = true)]
     kafka_properties: String,
     /// redis://, rediss:// (TLS), unix://, redis-cluster://a,b,c or redis+sentinel://a,b/service
-    #[arg(long, env = "INDELIBLE_REDIS_URL", global = true, default_value = "redis://127.0.0.1:6379", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "INDELIBLE_REDIS_URL",
+        global = true,
+        default_value = "redis://127.0.0.1:6379",
+        hide_env_values = true
+    )]
     redis_url: String,
     /// First part of every Redis key: letters, digits, '.', '_' and '-'.
     #[arg(long, env = "INDELIBLE_NAMESPACE", global = true, default_value = "indelible")]
@@ -114,10 +120,16 @@ impl Settings {
             faults.unless(!topics.contains(&dead), "DLQ_TOPIC", &dead, "is also one of INDELIBLE_KAFKA_TOPICS");
         }
         faults.unless(!self.kafka_group.trim().is_empty(), "KAFKA_GROUP", &self.kafka_group, "is empty");
-        faults.unless(is_namespace(&self.namespace), "NAMESPACE", &self.namespace, "is not letters, digits, '.', '_' and '-'");
+        faults.unless(
+            is_namespace(&self.namespace),
+            "NAMESPACE",
+            &self.namespace,
+            "is not letters, digits, '.', '_' and '-'",
+        );
         let kafka = self.kafka(&mut faults);
         let redis = Target::parse(&self.redis_url).map_err(|why| faults.add("REDIS_URL", &why)).ok();
-        let (listen, ops_listen) = (faults.address("LISTEN", &self.listen), faults.address("OPS_LISTEN", &self.ops_listen));
+        let (listen, ops_listen) =
+            (faults.address("LISTEN", &self.listen), faults.address("OPS_LISTEN", &self.ops_listen));
         let same = listen.is_some() && listen == ops_listen && listen.is_some_and(|at| at.port() != 0);
         faults.unless(!same, "OPS_LISTEN", &self.ops_listen, "is the same as INDELIBLE_LISTEN");
         let max_future = faults.duration("MAX_FUTURE", &self.max_future, ("0s", "7d"));
@@ -132,14 +144,31 @@ impl Settings {
             other => faults.none("LOG_FORMAT", other, "is neither text nor json"),
         };
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log_filter);
-        filter.err().iter().for_each(|why| faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter)));
+        filter
+            .err()
+            .iter()
+            .for_each(|why| faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter)));
         let parts = (kafka, redis, listen, ops_listen, max_future, max_age, seen, drain, tokens, log_format);
         match parts {
             (
-                Some(kafka), Some(redis), Some(listen), Some(ops_listen), Some(max_future), Some(max_age), Some(seen),
-                Some(drain), Some(tokens), Some(log_format),
+                Some(kafka),
+                Some(redis),
+                Some(listen),
+                Some(ops_listen),
+                Some(max_future),
+                Some(max_age),
+                Some(seen),
+                Some(drain),
+                Some(tokens),
+                Some(log_format),
             ) if faults.0.is_empty() => Ok(Config {
-                kafka, topics, redis, listen, ops_listen, drain, log_format,
+                kafka,
+                topics,
+                redis,
+                listen,
+                ops_listen,
+                drain,
+                log_format,
                 group: self.kafka_group.clone(),
                 namespace: self.namespace.clone(),
                 bounds: Bounds { max_future_ms: ms(max_future), max_age_ms: ms(max_age) },
@@ -170,7 +199,10 @@ impl Settings {
                 None => faults.add("KAFKA_PROPERTIES", "has a part without '='; the form is key=value,key=value"),
             }
         }
-        config.create_native_config().map_err(|why| faults.add("KAFKA_PROPERTIES", &format!("are not accepted: {why}"))).ok()?;
+        config
+            .create_native_config()
+            .map_err(|why| faults.add("KAFKA_PROPERTIES", &format!("are not accepted: {why}")))
+            .ok()?;
         Some(config)
     }
 }
@@ -201,7 +233,13 @@ impl Faults {
     fn duration(&mut self, setting: &str, value: &str, bounds: (&str, &str)) -> Option<Duration> {
         let (least, most) = (humantime::parse_duration(bounds.0).ok()?, humantime::parse_duration(bounds.1).ok()?);
         let given = humantime::parse_duration(value).ok().filter(|given| (least..=most).contains(given));
-        given.or_else(|| self.none(setting, value, &format!("is not a duration from {} to {}, such as 90s, 5m, 24h or 35d", bounds.0, bounds.1)))
+        given.or_else(|| {
+            self.none(
+                setting,
+                value,
+                &format!("is not a duration from {} to {}, such as 90s, 5m, 24h or 35d", bounds.0, bounds.1),
+            )
+        })
     }
 }
 

@@ -18,4 +18,5 @@ mod session;
 pub mod source;
 pub mod span;
 pub mod start;
+pub mod topics;
 pub mod worker;
