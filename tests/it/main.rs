@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and hand their environment to programs")]
 
 mod api;
+mod counting;
 mod examples;
 mod harness;
 mod layers;
