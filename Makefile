@@ -1,0 +1,18 @@
+# Thin on purpose: the work is in scripts/. Every target does its own set-up.
+.DEFAULT_GOAL := help
+.PHONY: help demo check test setup
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## See it count: made-up events, a private Redis, a page in the browser (ONCE=1: print the numbers and end)
+	@scripts/demo.sh $(if $(ONCE),--once)
+
+check: ## The fast checks: format, clippy, unit tests
+	@scripts/check.sh
+
+test: ## Everything: set-up, format, clippy, licences, all tests against a real Kafka and Redis
+	@scripts/test.sh
+
+setup: ## Install what `make test` needs, and nothing else
+	@scripts/setup.sh test

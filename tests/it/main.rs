@@ -1,0 +1,9 @@
+//! The integration tests, one binary: against a real Apache Kafka and real Redis servers, on loopback.
+//!
+//! `make test` brings what they need. `support/` starts the servers; the other files hold the tests.
+
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock and hand their environment to programs")]
+
+mod harness;
+mod layers;
+mod support;

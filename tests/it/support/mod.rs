@@ -1,0 +1,14 @@
+//! Real servers and our own program, as values: dropped, they are gone.
+//!
+//! No server outlives the test binary, however that ends: see `child.rs`, and read it first. Nothing in
+//! here sleeps for a fixed time; every wait is a poll with a deadline that says what it waited for.
+
+#![allow(dead_code, reason = "a harness offers more than the tests of the day use")]
+
+pub(crate) mod child;
+pub(crate) mod kafka;
+pub(crate) mod port;
+pub(crate) mod program;
+pub(crate) mod redis;
+pub(crate) mod source;
+pub(crate) mod wait;

@@ -1,0 +1,193 @@
+//! Real Redis servers: one, or a cluster of six.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use redis::{Client, Connection, FromRedisValue, RedisResult, cmd};
+use tempfile::TempDir;
+
+use super::child::Child;
+use super::port::free_port;
+use super::wait::{START, eventually, within};
+
+/// How long a command may take on a busy machine.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A private server that keeps nothing on disk; dropped, it is gone.
+pub(crate) struct Redis {
+    server: Option<Child>,
+    port: u16,
+    args: Vec<String>,
+    dir: TempDir,
+}
+
+impl Redis {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With settings as on the command line of redis-server, `["--maxmemory", "4mb"]`; later ones win.
+    pub(crate) fn start_with(args: &[&str]) -> Self {
+        // A port can be taken between its choice and its use.
+        for _ in 0..3 {
+            let dir = tempfile::Builder::new().prefix("indelible-redis-").tempdir().expect("a temporary folder");
+            let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+            let mut redis = Self { server: None, port: free_port(), args, dir };
+            match redis.launch() {
+                Ok(()) => return redis,
+                Err(output) => eprintln!("a redis-server did not start:\n{output}"),
+            }
+        }
+        panic!("no redis-server has started; what each printed stands above");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("redis.sock")
+    }
+
+    /// A new connection. Commands on it fail after ten seconds.
+    #[track_caller]
+    pub(crate) fn connection(&self) -> Connection {
+        self.connect().unwrap_or_else(|error| panic!("redis at {} is not reachable: {error}", self.url()))
+    }
+
+    /// One command on a connection of its own: `redis.ask("GET", &["key"])`.
+    #[track_caller]
+    pub(crate) fn ask<T: FromRedisValue>(&self, name: &str, args: &[&str]) -> T {
+        cmd(name).arg(args).query(&mut self.connection()).unwrap_or_else(|error| panic!("{name} {args:?}: {error}"))
+    }
+
+    /// SIGKILL. Unless its settings say otherwise, all it held is lost.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill();
+        }
+    }
+
+    /// Starts it again on the same port with the same settings, after killing it if it still runs.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        if let Err(output) = self.launch() {
+            panic!("redis has not come back:\n{output}");
+        }
+    }
+
+    /// The server's process, to stop and continue it; none while it is not running.
+    pub(crate) fn process(&mut self) -> Option<&mut Child> {
+        self.server.as_mut()
+    }
+
+    /// Returns what the server printed if it ends, or does not answer in time.
+    fn launch(&mut self) -> Result<(), String> {
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .arg("--unixsocket")
+            .arg(self.socket())
+            .arg("--dir")
+            .arg(self.dir.path())
+            .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
+            .args(&self.args);
+        let mut server = Child::spawn("redis-server", self.dir.path(), &mut command);
+        let ready = within(START, || {
+            if server.exited().is_some() {
+                return Some(false);
+            }
+            let answer: RedisResult<String> = cmd("PING").query(&mut self.connect().ok()?);
+            (answer.ok()? == "PONG").then_some(true)
+        });
+        if ready != Some(true) {
+            return Err(server.output());
+        }
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn connect(&self) -> RedisResult<Connection> {
+        let connection = Client::open(self.url())?.get_connection_with_timeout(ANSWER)?;
+        connection.set_read_timeout(Some(ANSWER))?;
+        connection.set_write_timeout(Some(ANSWER))?;
+        Ok(connection)
+    }
+}
+
+const MASTERS: usize = 3;
+const SLOTS: usize = 16_384;
+
+/// Three masters with a third of the slots each, and a replica of each.
+pub(crate) struct RedisCluster {
+    /// The first three start as masters; number i + 3 as the replica of number i.
+    pub(crate) nodes: Vec<Redis>,
+}
+
+impl Redis {
+    pub(crate) fn cluster() -> RedisCluster {
+        let nodes: Vec<_> = (0..2 * MASTERS).map(|_| cluster_node()).collect();
+        for (epoch, node) in (1..).zip(&nodes) {
+            node.ask::<()>("CLUSTER", &["SET-CONFIG-EPOCH", &format!("{epoch}")]);
+        }
+        for (i, master) in nodes.iter().take(MASTERS).enumerate() {
+            let (first, end) = (i * SLOTS / MASTERS, (i + 1) * SLOTS / MASTERS);
+            master.ask::<()>("CLUSTER", &["ADDSLOTSRANGE", &first.to_string(), &(end - 1).to_string()]);
+        }
+        for node in &nodes[1..] {
+            let first = nodes[0].port.to_string();
+            let bus: Vec<String> = nodes[0].ask("CONFIG", &["GET", "cluster-port"]);
+            node.ask::<()>("CLUSTER", &["MEET", "127.0.0.1", &first, &bus[1]]);
+        }
+        for (i, replica) in nodes.iter().enumerate().skip(MASTERS) {
+            let master: String = nodes[i - MASTERS].ask("CLUSTER", &["MYID"]);
+            eventually(START, "a replica to know its master", || {
+                let done: RedisResult<()> =
+                    cmd("CLUSTER").arg("REPLICATE").arg(&master).query(&mut replica.connection());
+                done.ok()
+            });
+        }
+        let cluster = RedisCluster { nodes };
+        eventually(START, "the cluster to be whole", || cluster.is_whole().then_some(()));
+        cluster
+    }
+}
+
+impl RedisCluster {
+    /// For a cluster client.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Redis::url).collect()
+    }
+
+    /// Every node knows all six, has a master for every slot, and every replica is in step.
+    fn is_whole(&self) -> bool {
+        self.nodes.iter().enumerate().all(|(i, node)| {
+            let info: String = node.ask("CLUSTER", &["INFO"]);
+            let replication: String = node.ask("INFO", &["replication"]);
+            let role = if i < MASTERS { "connected_slaves:1" } else { "master_link_status:up" };
+            ["cluster_state:ok", "cluster_known_nodes:6", "cluster_size:3"].iter().all(|fact| info.contains(fact))
+                && replication.contains(role)
+        })
+    }
+}
+
+fn cluster_node() -> Redis {
+    let bus_port = free_port().to_string();
+    Redis::start_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus_port,
+        // A master counts as failed after this; short, so that a test of a fail-over is.
+        "--cluster-node-timeout",
+        "2000",
+        // A full copy to a new replica starts at once.
+        "--repl-diskless-sync-delay",
+        "0",
+    ])
+}
