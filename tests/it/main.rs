@@ -6,4 +6,7 @@
 
 mod harness;
 mod layers;
+mod made;
+mod schedules;
+mod script_conformance;
 mod support;
