@@ -51,6 +51,13 @@ local function integer()
   return value
 end
 
+-- The hash of an id or of its content: any 64-bit integer, and nothing that is reckoned with.
+local function hash()
+  local value = text()
+  if #value > 20 or not value:match('^-?%d+$') then error('bad call: not a hash') end
+  return value
+end
+
 -- A number that Lua itself reckons with: exact below 2^53.
 local function number()
   local value = tonumber(integer())
@@ -122,7 +129,7 @@ local function read_shard()
     shard.lookups[i] = {generation = integer(), key = key('set')}
   end
   for i = 1, count(2000) do
-    shard.index[i], shard.id[i], shard.content[i] = integer(), integer(), integer()
+    shard.index[i], shard.id[i], shard.content[i] = integer(), hash(), hash()
   end
   if #shard.lookups == 0 or #shard.id == 0 then error('bad call: empty shard') end
   return shard
@@ -252,8 +259,9 @@ local function score(name, member)
   local id = name .. '\0' .. member
   local entry = scores[id]
   if not entry then
-    local was = tonumber(read(name, 'ZSCORE', member) or nil)
-    entry = {key = name, member = member, was = was, now = was}
+    local was = read(name, 'ZSCORE', member) or nil
+    if was and not is_integer(was) then stop('corrupt', name, member .. ' has no time for a score') end
+    entry = {key = name, member = member, was = tonumber(was), now = tonumber(was)}
     scores[id] = entry
     score_order[#score_order + 1] = entry
   end
@@ -345,15 +353,20 @@ local function bucket_log_time(state, own_field, own_time)
   return least, fields
 end
 
-local function oldest_expired(fields, log_time, window)
-  local oldest
+local function is_expired(generation, log_time, window)
+  return is_integer(generation) and log_time >= (tonumber(generation) + 1) * DAY_MS + window
+end
+
+-- The oldest generation that no window reaches any more, beside the one that this call drops.
+local function oldest_expired(fields, log_time, call)
+  local oldest = ''
   for i = 1, #fields, 2 do
-    local generation = fields[i]:match('^generation:(-?%d+)$')
-    if generation and log_time >= (tonumber(generation) + 1) * DAY_MS + window then
-      if not oldest or tonumber(generation) < oldest then oldest = tonumber(generation) end
+    local generation = fields[i]:match('^generation:(.*)$')
+    if generation ~= call.expire and is_expired(generation, log_time, call.window) then
+      if oldest == '' or tonumber(generation) < tonumber(oldest) then oldest = generation end
     end
   end
-  return oldest and string.format('%d', oldest) or ''
+  return oldest
 end
 
 -- The call -------------------------------------------------------------------------------------------
@@ -396,7 +409,7 @@ local function plan_expiry(call, log_time)
   local before = string.format('(%.0f', log_time - call.keep_tombstones)
   local old = read(call.tombstones, 'ZRANGEBYSCORE', '-inf', before, 'LIMIT', 0, 1000)
   if #old > 0 then plan[#plan + 1] = {'ZREM', call.tombstones, unpack(old)} end
-  if call.expire ~= '' and log_time >= (tonumber(call.expire) + 1) * DAY_MS + call.window then
+  if is_expired(call.expire, log_time, call.window) then
     plan[#plan + 1] = {'HDEL', call.state, 'generation:' .. call.expire}
     for first = 1, #call.expire_keys, 1000 do
       plan[#plan + 1] = {'UNLINK', unpack(call.expire_keys, first, math.min(first + 999, #call.expire_keys))}
@@ -425,8 +438,7 @@ local function main()
   if #call.shards == 0 then
     local log_time, fields = bucket_log_time(call.state, call.log, own_log)
     plan_expiry(call, log_time)
-    expired = oldest_expired(fields, log_time, call.window)
-    if expired == call.expire then expired = '' end
+    expired = oldest_expired(fields, log_time, call)
   end
   for _, command in ipairs(plan) do redis.call(unpack(command)) end
   return {'applied', expired}

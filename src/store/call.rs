@@ -16,9 +16,10 @@ pub struct Call {
 }
 
 /// The script's own bounds, which a call must keep.
+const MOST_EVENTS: usize = 2000;
 const MOST_FIELDS: usize = 3000;
 /// Just below 2^63, at a distance that the script's doubles can tell.
-const MOST_AMOUNT: i64 = 9_200_000_000_000_000_000;
+pub(super) const MOST_AMOUNT: i64 = 9_200_000_000_000_000_000;
 
 /// A flush of more than one call takes; halving it helps, down to the one event that can't be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,9 @@ impl Call {
     /// # Errors
     /// [`TooLarge`]
     pub fn of(flush: &Flush, keyspace: &Keyspace, retention: Retention) -> Result<Self, TooLarge> {
+        if flush.seen.len() > MOST_EVENTS {
+            return Err(TooLarge);
+        }
         let mut call = Self::default();
         call.head(flush, keyspace, retention);
         call.seen(flush, keyspace, retention);
@@ -70,25 +74,23 @@ impl Call {
         }
     }
 
-    /// Ids by generation and shard, each with the keys in which the same id may stand already.
+    /// Ids by generation and shard, each with the keys in which the same id may stand already: those of the id's
+    /// own window and no others, so that no id's fate depends on its neighbours in the flush.
     fn seen(&mut self, flush: &Flush, keyspace: &Keyspace, retention: Retention) {
-        let mut ids: Vec<(Generation, usize, &SeenId)> =
-            flush.seen.iter().enumerate().map(|(index, seen)| (Generation::of(seen.at), index, seen)).collect();
-        ids.sort_by_key(|(generation, index, seen)| (*generation, seen.shard, *index));
-        let groups: Vec<_> = ids.chunk_by(|a, b| (a.0, a.2.shard) == (b.0, b.2.shard)).collect();
+        let place = |seen: &SeenId| {
+            (Generation::of(seen.at), seen.shard, Generation::within(seen.at, retention.seen_ms).into_inner())
+        };
+        let mut ids: Vec<_> = flush.seen.iter().enumerate().map(|(index, seen)| (place(seen), index, seen)).collect();
+        ids.sort_by_key(|(place, index, _)| (*place, *index));
+        let groups: Vec<_> = ids.chunk_by(|a, b| a.0 == b.0).collect();
         self.arg(groups.len());
         for group in groups {
-            let (generation, _, first) = group[0];
-            let (least, most) = group
-                .iter()
-                .fold((first.at, first.at), |(least, most), (_, _, seen)| (least.min(seen.at), most.max(seen.at)));
-            let reach = *Generation::within(least, retention.seen_ms).start()
-                ..=*Generation::within(most, retention.seen_ms).end();
+            let (generation, shard, (first, last)) = group[0].0;
             self.arg(generation.0);
-            self.arg(reach.clone().count());
-            for near in reach {
+            self.arg(last - first + 1);
+            for near in first..=last {
                 self.arg(near);
-                self.keys.push(keyspace.seen(flush.bucket, Generation(near), first.shard));
+                self.keys.push(keyspace.seen(flush.bucket, Generation(near), shard));
             }
             self.arg(group.len());
             for (_, index, seen) in group {

@@ -170,7 +170,8 @@ impl Link {
     /// [`StoreError`]; after one that a new connection may heal, the next call makes one.
     pub async fn query(&self, command: &Cmd) -> Result<Value, StoreError> {
         let (number, mut connection) = self.connection().await?;
-        let asked = connection.req_packed_command(command);
+        // Not the connection's own call: that one gives an error of the server as if it were an answer.
+        let asked = command.query_async(&mut connection);
         self.settle(number, tokio::time::timeout(self.patience.response, asked).await).await
     }
 

@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::{Month, TimeMs};
-use crate::domain::counters::{Counters, Overflow};
+use crate::domain::counters::Overflow;
 use crate::domain::delta::{MonthDelta, OutputChange, OutputVerb, Scope};
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::{Generation, SHARDS, SeenId};
 
-use super::call::{COUNTER_FIELDS, Call, DAY_FIELDS};
+use super::call::{COUNTER_FIELDS, Call, DAY_FIELDS, MOST_AMOUNT};
 use super::keys::{self, Keyspace};
 use super::{Flush, Ledger, Outcome, Repeat, Retention, StoreError};
 
@@ -62,28 +62,33 @@ impl MemoryLedger {
             return Outcome::TooLarge;
         }
         let mut stored = self.lock();
-        let state = self.keyspace.state(flush.bucket);
-        let watermark = stored.hash(&state).get(&keys::watermark_field(&flush.partition)).cloned();
-        let watermark: Option<Position> = watermark.and_then(|text| text.parse().ok());
+        let watermark = self.watermark(&stored, flush.bucket, &keys::watermark_field(&flush.partition));
         if watermark != flush.from {
             return Outcome::Moved(watermark);
         }
-        let repeats = self.repeats(&mut stored, flush);
+        let repeats = self.repeats(&stored, flush);
         if !repeats.is_empty() {
             return Outcome::Repeated(repeats);
         }
-        // All is added to a copy: a sum that overflows half-way must leave nothing behind.
-        let mut next = stored.clone();
-        match self.add(&mut next, flush) {
+        let mut draft = Draft::of(&stored);
+        match self.add(&mut draft, flush) {
             Ok(expired) => {
-                *stored = next;
+                let changed = draft.changed;
+                keep(&mut stored, changed);
                 Outcome::Applied { expired }
             }
             Err(Overflow) => Outcome::TooLarge,
         }
     }
 
-    fn repeats(&self, stored: &mut Content, flush: &Flush) -> Vec<Repeat> {
+    fn watermark(&self, stored: &Content, bucket: Bucket, field: &str) -> Option<Position> {
+        match stored.get(&self.keyspace.state(bucket))? {
+            Entry::Hash(fields) => fields.get(field)?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn repeats(&self, stored: &Content, flush: &Flush) -> Vec<Repeat> {
         let known = |index, seen: &SeenId| {
             Generation::within(seen.at, self.retention.seen_ms).find_map(|generation| {
                 let key = self.keyspace.seen(flush.bucket, Generation(generation), seen.shard);
@@ -95,129 +100,170 @@ impl MemoryLedger {
         flush.seen.iter().enumerate().filter_map(|(index, seen)| known(index, seen)).collect()
     }
 
-    fn add(&self, next: &mut Content, flush: &Flush) -> Result<Option<Generation>, Overflow> {
+    fn add(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<Option<Generation>, Overflow> {
         let state = self.keyspace.state(flush.bucket);
         for seen in &flush.seen {
             let generation = Generation::of(seen.at);
             let shard = self.keyspace.seen(flush.bucket, generation, seen.shard);
-            next.set(&shard).extend([seen.id.to_string(), seen.content.to_string()]);
-            next.increment(&state, format!("generation:{}", generation.0), 1)?;
+            draft.set(&shard).extend([seen.id.to_string(), seen.content.to_string()]);
+            draft.increment(&state, format!("generation:{}", generation.0), 1)?;
         }
         for ((scope, month), delta) in &flush.delta.months {
-            self.add_month(next, scope, *month, delta)?;
+            self.add_month(draft, scope, *month, delta)?;
         }
+        let mut moves = Moves::new();
         for change in &flush.delta.outputs {
-            self.change_output(next, change)?;
+            self.change_output(draft, &mut moves, change);
         }
-        next.increment(&state, "applied".to_owned(), flush.seen.len() as i64)?;
+        for ((key, field), amount) in moves {
+            draft.increment_unless_0(&key, field, amount)?;
+        }
+        draft.increment(&state, "applied".to_owned(), flush.seen.len() as i64)?;
         let log = keys::log_field(&flush.partition);
-        let passed = next.hash(&state).get(&log).and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
-        next.hash(&state).insert(log, flush.log_time.0.max(passed).to_string());
-        next.hash(&state).insert(keys::watermark_field(&flush.partition), flush.to.to_string());
-        Ok(if flush.seen.is_empty() { self.expire(next, flush) } else { None })
+        let passed = draft.hash(&state).get(&log).and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
+        draft.hash(&state).insert(log, flush.log_time.0.max(passed).to_string());
+        draft.hash(&state).insert(keys::watermark_field(&flush.partition), flush.to.to_string());
+        Ok(if flush.seen.is_empty() { self.expire(draft, flush) } else { None })
     }
 
-    fn add_month(&self, next: &mut Content, scope: &Scope, month: Month, delta: &MonthDelta) -> Result<(), Overflow> {
+    fn add_month(
+        &self,
+        draft: &mut Draft<'_>,
+        scope: &Scope,
+        month: Month,
+        delta: &MonthDelta,
+    ) -> Result<(), Overflow> {
         let key = self.keyspace.month(scope, month);
         for (group, counters) in &delta.usage.groups {
-            let number = next.group_number(&key, &keys::group_name(group));
+            let number = draft.group_number(&key, &keys::group_name(group));
             for (field, of) in COUNTER_FIELDS {
-                next.increment_unless_0(&key, format!("{number}:{field}"), of(counters))?;
+                draft.increment_unless_0(&key, format!("{number}:{field}"), of(counters))?;
             }
         }
         for (tool, calls) in &delta.usage.tools {
-            next.increment_unless_0(&key, format!("tool:{}", keys::encode(tool.as_str())), *calls)?;
+            draft.increment_unless_0(&key, format!("tool:{}", keys::encode(tool.as_str())), *calls)?;
         }
         let days = self.keyspace.days(scope, month);
         for (day, usage) in &delta.days {
             for (field, of) in DAY_FIELDS {
-                next.increment_unless_0(&days, format!("{day:02}:{field}"), of(usage))?;
+                draft.increment_unless_0(&days, format!("{day:02}:{field}"), of(usage))?;
             }
         }
         match &scope.user {
             Some(user) => {
-                let cost = delta.usage.groups.values().map(|counters: &Counters| counters.cost.0).sum::<i64>();
-                *next.scored(&self.keyspace.users(&scope.tenant, month)).entry(user.to_string()).or_default() += cost;
+                let cost = delta.days.values().fold(0, |sum: i64, day| sum.saturating_add(day.cost.0));
+                let users = draft.scored(&self.keyspace.users(&scope.tenant, month));
+                let score = users.entry(user.to_string()).or_default();
+                // Redis has a double here, which does not overflow either.
+                *score = score.saturating_add(cost);
             }
-            None => drop(next.set(&self.keyspace.months(&scope.tenant)).insert(month.to_string())),
+            None => drop(draft.set(&self.keyspace.months(&scope.tenant)).insert(month.to_string())),
         }
         Ok(())
     }
 
-    fn change_output(&self, next: &mut Content, change: &OutputChange) -> Result<(), Overflow> {
+    fn change_output(&self, draft: &mut Draft<'_>, moves: &mut Moves, change: &OutputChange) {
         let (kind, id) = (keys::encode(change.output.kind.as_str()), change.output.id.to_string());
         let saved_key = self.keyspace.saved(&change.tenant, &change.user, &change.output.kind);
-        let tombstones = self.keyspace.tombstones(Bucket::of(&change.tenant));
         let counts = self.keyspace.saved_counts(&change.tenant);
         let [tenant, user, encoded_id] = [change.tenant.as_str(), change.user.as_str(), &id].map(keys::encode);
         let member = format!("{tenant}:{user}:{kind}:{encoded_id}");
         let (dead, early) = (format!("deleted:{member}"), format!("early:{member}"));
-        let month = |time: TimeMs| format!("{kind}:{}", Month::of(time.to_utc()));
-        let saved = next.scored_at(&saved_key, &id);
-        match (change.verb, next.scored_at(&tombstones, &dead), saved) {
+        let saved = draft.scored(&saved_key).get(&id).copied();
+        let tombstones = draft.scored(&self.keyspace.tombstones(Bucket::of(&change.tenant)));
+        let mut count =
+            |what: &str, amount| *moves.entry((counts.clone(), format!("{kind}:{what}"))).or_default() += amount;
+        let month = |time: i64| Month::of(TimeMs(time).to_utc()).to_string();
+        match (change.verb, tombstones.get(&dead).copied(), saved) {
             (OutputVerb::Created, Some(_), _) => {
-                if next.remove_scored(&tombstones, &early) {
-                    next.increment(&counts, format!("{kind}:created"), 1)?;
+                if tombstones.remove(&early).is_some() {
+                    count("created", 1);
                 }
             }
             (OutputVerb::Created, None, None) => {
-                next.scored(&saved_key).insert(id, change.time.0);
-                next.increment(&counts, format!("{kind}:created"), 1)?;
-                next.increment(&counts, month(change.time), 1)?;
+                draft.scored(&saved_key).insert(id, change.time.0);
+                count("created", 1);
+                count(&month(change.time.0), 1);
             }
             (OutputVerb::Created, None, Some(before)) if change.time.0 < before => {
-                next.scored(&saved_key).insert(id, change.time.0);
-                if month(TimeMs(before)) != month(change.time) {
-                    next.increment(&counts, month(TimeMs(before)), -1)?;
-                    next.increment(&counts, month(change.time), 1)?;
-                }
+                draft.scored(&saved_key).insert(id, change.time.0);
+                count(&month(before), -1);
+                count(&month(change.time.0), 1);
             }
             (OutputVerb::Created, None, Some(_)) => {}
             (OutputVerb::Deleted, Some(before), _) => {
-                next.scored(&tombstones).insert(dead, before.max(change.log_time.0));
+                tombstones.insert(dead, before.max(change.log_time.0));
             }
             (OutputVerb::Deleted, None, saved) => {
-                next.scored(&tombstones).insert(dead, change.log_time.0);
-                next.increment(&counts, format!("{kind}:deleted"), 1)?;
+                tombstones.insert(dead, change.log_time.0);
+                count("deleted", 1);
                 if let Some(created) = saved {
-                    next.remove_scored(&saved_key, &id);
-                    next.increment(&counts, month(TimeMs(created)), -1)?;
+                    draft.scored(&saved_key).remove(&id);
+                    count(&month(created), -1);
                 } else {
-                    next.scored(&tombstones).insert(early, change.log_time.0);
+                    tombstones.insert(early, change.log_time.0);
                 }
             }
         }
-        Ok(())
     }
 
-    fn expire(&self, next: &mut Content, flush: &Flush) -> Option<Generation> {
+    fn expire(&self, draft: &mut Draft<'_>, flush: &Flush) -> Option<Generation> {
         let state = self.keyspace.state(flush.bucket);
-        let logs = next.hash(&state).iter().filter(|(field, _)| field.starts_with("log:"));
+        let logs = draft.hash(&state).iter().filter(|(field, _)| field.starts_with("log:"));
         let passed = TimeMs(logs.filter_map(|(_, time)| time.parse().ok()).min()?);
-        let tombstones = self.keyspace.tombstones(flush.bucket);
         let old = passed.0 - self.retention.tombstones_ms;
-        next.scored(&tombstones).retain(|_, log_time| *log_time >= old);
-        next.remove_if_empty(&tombstones);
+        draft.scored(&self.keyspace.tombstones(flush.bucket)).retain(|_, log_time| *log_time >= old);
         if let Some(generation) = flush.expire.filter(|one| passed >= one.expires(self.retention.seen_ms)) {
-            next.hash(&state).remove(&format!("generation:{}", generation.0));
-            (0..SHARDS).for_each(|shard| drop(next.remove(&self.keyspace.seen(flush.bucket, generation, shard))));
+            draft.hash(&state).remove(&format!("generation:{}", generation.0));
+            (0..SHARDS).for_each(|shard| draft.set(&self.keyspace.seen(flush.bucket, generation, shard)).clear());
         }
-        let generations = next.hash(&state).keys().filter_map(|field| field.strip_prefix("generation:")?.parse().ok());
+        let generations = draft.hash(&state).keys().filter_map(|field| field.strip_prefix("generation:")?.parse().ok());
         generations.map(Generation).filter(|one| passed >= one.expires(self.retention.seen_ms)).min()
     }
 }
 
-/// The few commands that the script uses. A key of another type than asked for is a mistake of this file.
-trait Commands {
-    fn hash(&mut self, key: &str) -> &mut BTreeMap<String, String>;
-    fn scored(&mut self, key: &str) -> &mut BTreeMap<String, i64>;
-    fn set(&mut self, key: &str) -> &mut BTreeSet<String>;
-    fn remove_if_empty(&mut self, key: &str);
+/// By key and field: what a flush does to counts of outputs in all.
+type Moves = BTreeMap<(String, String), i64>;
+
+/// The keys that a flush has touched, as they will be if it succeeds: a sum that overflows half-way must leave
+/// nothing behind. A key of another type than asked for is a mistake of this file.
+struct Draft<'a> {
+    stored: &'a Content,
+    changed: Content,
+}
+
+macro_rules! typed {
+    ($self:ident, $key:ident, $variant:ident) => {{
+        let stored = || $self.stored.get($key).cloned().unwrap_or_else(|| Entry::$variant(Default::default()));
+        match $self.changed.entry($key.to_owned()).or_insert_with(stored) {
+            Entry::$variant(found) => found,
+            other => panic!("the key {} is used as another type: {other:?}", $key),
+        }
+    }};
+}
+
+impl<'a> Draft<'a> {
+    fn of(stored: &'a Content) -> Self {
+        Self { stored, changed: Content::new() }
+    }
+
+    fn hash(&mut self, key: &str) -> &mut BTreeMap<String, String> {
+        typed!(self, key, Hash)
+    }
+
+    fn scored(&mut self, key: &str) -> &mut BTreeMap<String, i64> {
+        typed!(self, key, Scored)
+    }
+
+    fn set(&mut self, key: &str) -> &mut BTreeSet<String> {
+        typed!(self, key, Set)
+    }
 
     fn increment(&mut self, key: &str, field: String, amount: i64) -> Result<(), Overflow> {
         let value = self.hash(key).entry(field).or_insert_with(|| "0".to_owned());
         let sum: i64 = value.parse().map_err(|_| Overflow)?;
-        *value = sum.checked_add(amount).ok_or(Overflow)?.to_string();
+        let sum = sum.checked_add(amount).filter(|sum| sum.unsigned_abs() <= MOST_AMOUNT.unsigned_abs());
+        *value = sum.ok_or(Overflow)?.to_string();
         Ok(())
     }
 
@@ -237,45 +283,20 @@ trait Commands {
         hash.insert("groups".to_owned(), number.clone());
         number
     }
-
-    fn scored_at(&mut self, key: &str, member: &str) -> Option<i64> {
-        let score = self.scored(key).get(member).copied();
-        self.remove_if_empty(key);
-        score
-    }
-
-    fn remove_scored(&mut self, key: &str, member: &str) -> bool {
-        let removed = self.scored(key).remove(member).is_some();
-        self.remove_if_empty(key);
-        removed
-    }
 }
 
-macro_rules! typed {
-    ($self:ident, $key:ident, $variant:ident) => {
-        match $self.entry($key.to_owned()).or_insert_with(|| Entry::$variant(Default::default())) {
-            Entry::$variant(found) => found,
-            other => panic!("the key {} is used as another type: {other:?}", $key),
-        }
-    };
-}
-
-impl Commands for Content {
-    fn hash(&mut self, key: &str) -> &mut BTreeMap<String, String> {
-        typed!(self, key, Hash)
-    }
-
-    fn scored(&mut self, key: &str) -> &mut BTreeMap<String, i64> {
-        typed!(self, key, Scored)
-    }
-
-    fn set(&mut self, key: &str) -> &mut BTreeSet<String> {
-        typed!(self, key, Set)
-    }
-
-    fn remove_if_empty(&mut self, key: &str) {
-        if matches!(self.get(key), Some(Entry::Scored(members)) if members.is_empty()) {
-            self.remove(key);
+/// Redis has no empty keys.
+fn keep(stored: &mut Content, changed: Content) {
+    for (key, entry) in changed {
+        let is_empty = match &entry {
+            Entry::Hash(fields) => fields.is_empty(),
+            Entry::Scored(members) => members.is_empty(),
+            Entry::Set(members) => members.is_empty(),
+        };
+        if is_empty {
+            stored.remove(&key);
+        } else {
+            stored.insert(key, entry);
         }
     }
 }
@@ -290,9 +311,8 @@ impl Ledger for MemoryLedger {
     }
 
     async fn watermarks(&self, partition: &TopicPartition) -> Result<Vec<Option<Position>>, StoreError> {
-        let (mut stored, field) = (self.lock(), keys::watermark_field(partition));
-        let watermark = |bucket| stored.hash(&self.keyspace.state(bucket)).get(&field)?.parse().ok();
-        Ok(Bucket::all().map(watermark).collect())
+        let (stored, field) = (self.lock(), keys::watermark_field(partition));
+        Ok(Bucket::all().map(|bucket| self.watermark(&stored, bucket, &field)).collect())
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

@@ -9,4 +9,7 @@ mod counting;
 mod examples;
 mod harness;
 mod layers;
+mod made;
+mod schedules;
+mod script_conformance;
 mod support;

@@ -1,0 +1,408 @@
+//! Two workers and everything that may go wrong between them and Redis, in seeded schedules over the real script.
+//!
+//! `INDELIBLE_SEED=n cargo test schedules` replays one of them and prints it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::ops::Range;
+
+use indelible::domain::bucket::Bucket;
+use indelible::domain::calendar::Month;
+use indelible::domain::delta::Scope;
+use indelible::domain::ids::TenantId;
+use indelible::domain::position::Position;
+use indelible::domain::seen::Generation;
+use indelible::store::keys::Keyspace;
+use indelible::store::redis_ledger::{APPLY, RedisLedger};
+use indelible::store::redis_reader::RedisReader;
+use indelible::store::{Flush, Ledger, Outcome, Reader, Retention};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+
+use crate::made::{DAY_MS, HOUR_MS, Log, Shape, TENANTS, difference, dump, facts, plain, without};
+use crate::script_conformance::link;
+use crate::support::redis::Redis;
+
+const SEEDS: u64 = 2_000;
+const STEPS: usize = 60;
+/// More than this and a schedule goes in circles.
+const MOST_STEPS_TO_THE_END: usize = 2_000;
+
+#[test]
+fn schedules_lose_nothing_and_count_nothing_twice() {
+    let seeds = std::env::var("INDELIBLE_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
+    let wrong = run(seeds.map_or(0..SEEDS, |seed| seed..seed + 1), APPLY, seeds.is_some());
+    let seeds: Vec<u64> = wrong.iter().map(|(seed, _)| *seed).collect();
+    assert!(wrong.is_empty(), "{} wrong, seeds {seeds:?}; the first:\n{}", wrong.len(), wrong[0].1);
+}
+
+const COMPARISON: &str = "if stored ~= call.expected then";
+
+#[test]
+fn a_comparison_that_takes_older_watermarks_is_caught() {
+    let next = |text: &str| format!("tonumber({text}:match('^%d+') or -1)");
+    let loose = format!("if {} > {} then", next("stored"), next("call.expected"));
+    assert_caught(COMPARISON, &loose);
+}
+
+#[test]
+fn no_comparison_at_all_is_caught() {
+    assert_caught(COMPARISON, "if false then");
+}
+
+#[test]
+fn a_script_that_does_not_know_ids_is_caught() {
+    assert_caught("if #repeats > 1 then return repeats end", "");
+}
+
+#[test]
+fn a_tombstone_that_is_not_kept_is_caught() {
+    assert_caught("tombstone.now = change.log\n", "");
+}
+
+#[track_caller]
+fn assert_caught(right: &str, wrong: &str) {
+    assert_eq!(APPLY.matches(right).count(), 1, "the script has changed: {right}");
+    let script = APPLY.replace(right, wrong);
+    let caught = run(0..100, &script, false);
+    assert!(caught.len() >= 10, "only {} of 100 schedules went wrong", caught.len());
+}
+
+/// The seeds whose schedule ended with other sums than the log's, and what happened in it.
+fn run(seeds: Range<u64>, script: &str, print: bool) -> Vec<(u64, String)> {
+    let redis = Redis::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let link = link(&redis);
+    let mut connection = redis.connection();
+    let mut wrong = Vec::new();
+    for seed in seeds {
+        redis::cmd("FLUSHDB").exec(&mut connection).expect("an empty database");
+        let (keys, retention) = (Keyspace::new("n"), RETENTION);
+        let ledger = RedisLedger::new(link.clone(), keys.clone(), retention, "g").with_script(script);
+        let reader = RedisReader::new(link.clone(), keys.clone(), &["usage".to_owned()]);
+        let mut schedule = Schedule::new(seed, ledger, redis.connection());
+        let outcome = runtime.block_on(schedule.run(&reader));
+        if print {
+            println!("seed {seed}{}", schedule.story);
+        }
+        if let Err(why) = outcome {
+            wrong.push((seed, format!("seed {seed}{}\n{why}", schedule.story)));
+        }
+    }
+    wrong
+}
+
+const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DAY_MS, detail_months: 1200 };
+
+/// What one bucket's keys held at some time.
+type Snapshot = Vec<(String, Vec<u8>)>;
+
+struct Schedule {
+    rng: StdRng,
+    ledger: RedisLedger,
+    connection: redis::Connection,
+    keys: Keyspace,
+    logs: Vec<Log>,
+    buckets: Vec<Bucket>,
+    workers: [Worker; 2],
+    /// Commands that the network has kept.
+    late: Vec<Flush>,
+    snapshots: Vec<(Bucket, Snapshot)>,
+    story: String,
+}
+
+/// By partition; none where the watermarks have not been read.
+type Worker = Vec<Option<Lane>>;
+
+/// What one worker believes of one partition.
+#[derive(Debug, Default)]
+struct Lane {
+    read: usize,
+    stored: BTreeMap<Bucket, Option<Position>>,
+    expire: BTreeMap<Bucket, Generation>,
+    to: usize,
+    waiting: Vec<Call>,
+}
+
+#[derive(Debug, Clone)]
+struct Call {
+    bucket: Bucket,
+    flush: Flush,
+    offsets: Vec<usize>,
+}
+
+/// What becomes of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Luck {
+    Good,
+    NotSent,
+    ReplyLost,
+    /// Carried out, and once more whenever the network likes.
+    Doubled,
+    /// Not carried out now but later, with nobody waiting.
+    Late,
+}
+
+macro_rules! tell {
+    ($self:ident, $($text:tt)*) => {{
+        let _ = write!($self.story, "\n  ");
+        let _ = write!($self.story, $($text)*);
+    }};
+}
+
+impl Schedule {
+    fn new(seed: u64, ledger: RedisLedger, connection: redis::Connection) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let shape = Shape {
+            partitions: 2,
+            records: rng.random_range(20..50),
+            tenants: rng.random_range(2..=TENANTS.len()),
+            // Within one window, or over a week.
+            pace_ms: *[HOUR_MS / 3, 4 * HOUR_MS].choose(&mut rng).expect("not empty"),
+            repeat_within_ms: 20 * HOUR_MS,
+            conflicts: false,
+        };
+        let logs = Log::made(&mut rng, shape);
+        let tenants = TENANTS[..shape.tenants].iter();
+        let mut buckets: Vec<_> = tenants.map(|tenant| Bucket::of(&TenantId::new(tenant).expect("an id"))).collect();
+        buckets.sort();
+        buckets.dedup();
+        Self {
+            rng,
+            ledger,
+            connection,
+            keys: Keyspace::new("n"),
+            logs,
+            buckets,
+            workers: [vec![None, None], vec![None, None]],
+            late: Vec::new(),
+            snapshots: Vec::new(),
+            story: String::new(),
+        }
+    }
+
+    async fn run(&mut self, reader: &RedisReader) -> Result<(), String> {
+        self.open().await;
+        for _ in 0..STEPS {
+            self.step().await?;
+        }
+        self.finish().await?;
+        for late in std::mem::take(&mut self.late) {
+            self.send(&late).await?;
+        }
+        self.finish().await?;
+        self.compare(reader).await
+    }
+
+    /// Every bucket knows of every partition before anything expires.
+    async fn open(&mut self) {
+        for log in &self.logs {
+            for bucket in &self.buckets {
+                let flush = log.flush(*bucket, None, 0, &[]);
+                self.ledger.apply(&flush).await.expect("an answer");
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), String> {
+        let worker = self.rng.random_range(0..2);
+        match self.rng.random_range(0..100) {
+            0..80 => {
+                let partition = self.rng.random_range(0..2);
+                self.work(worker, partition, true).await
+            }
+            80..84 => {
+                tell!(self, "worker {worker} crashes");
+                self.workers[worker] = vec![None, None];
+                Ok(())
+            }
+            84..90 if !self.late.is_empty() => {
+                let late = self.late.swap_remove(self.rng.random_range(0..self.late.len()));
+                tell!(self, "a late call arrives");
+                self.send(&late).await.map(drop)
+            }
+            90..94 => {
+                let bucket = *self.buckets.choose(&mut self.rng).expect("a bucket");
+                tell!(self, "snapshot of {bucket:?}");
+                let snapshot = self.snapshot(bucket);
+                self.snapshots.push((bucket, snapshot));
+                Ok(())
+            }
+            94..98 => {
+                if let Some((bucket, snapshot)) = self.snapshots.choose(&mut self.rng) {
+                    tell!(self, "{bucket:?} goes back to a snapshot");
+                    restore(&mut self.connection, &self.keys.state(*bucket), snapshot);
+                }
+                Ok(())
+            }
+            98 => redis::cmd("SCRIPT").arg("FLUSH").exec(&mut self.connection).map_err(|error| error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next thing that a worker does for a partition.
+    async fn work(&mut self, worker: usize, partition: usize, mishaps: bool) -> Result<(), String> {
+        let Some(mut lane) = self.workers[worker][partition].take() else {
+            self.workers[worker][partition] = Some(self.assign(partition).await);
+            return Ok(());
+        };
+        if lane.waiting.is_empty() {
+            let most = if mishaps { 12 } else { usize::MAX / 2 };
+            let some = self.rng.random_range(0..=most);
+            self.depart(&mut lane, partition, some);
+        }
+        let luck = if mishaps { self.luck() } else { Luck::Good };
+        let Some(call) = lane.waiting.pop() else { return Ok(()) };
+        if self.fly(worker, &mut lane, call, luck).await? {
+            if lane.waiting.is_empty() {
+                lane.read = lane.to;
+            }
+            self.workers[worker][partition] = Some(lane);
+        }
+        Ok(())
+    }
+
+    async fn assign(&mut self, partition: usize) -> Lane {
+        let stored = self.ledger.watermarks(&self.logs[partition].partition).await.expect("an answer");
+        let stored: BTreeMap<_, _> = self.buckets.iter().map(|bucket| (*bucket, stored[bucket.index()])).collect();
+        let read = stored.values().map(|stored| next(*stored)).min().unwrap_or(0);
+        Lane { read, stored, ..Lane::default() }
+    }
+
+    /// Every bucket's part of the next records, in any order; a heartbeat where there are none.
+    fn depart(&mut self, lane: &mut Lane, partition: usize, some: usize) {
+        let log = &self.logs[partition];
+        lane.to = lane.read.saturating_add(some).min(log.records.len());
+        for bucket in &self.buckets {
+            let from = lane.stored[bucket];
+            if next(from) > lane.to {
+                continue;
+            }
+            let offsets = log.offsets(*bucket, next(from), lane.to);
+            let mut flush = log.flush(*bucket, from, lane.to, &offsets);
+            flush.expire = if offsets.is_empty() { lane.expire.remove(bucket) } else { None };
+            lane.waiting.push(Call { bucket: *bucket, flush, offsets });
+        }
+        lane.waiting.shuffle(&mut self.rng);
+    }
+
+    fn luck(&mut self) -> Luck {
+        match self.rng.random_range(0..100) {
+            0..8 => Luck::NotSent,
+            8..20 => Luck::ReplyLost,
+            20..28 => Luck::Doubled,
+            28..34 => Luck::Late,
+            _ => Luck::Good,
+        }
+    }
+
+    /// Sends one call; false if the worker has to read the watermarks again.
+    async fn fly(&mut self, worker: usize, lane: &mut Lane, mut call: Call, luck: Luck) -> Result<bool, String> {
+        let log = call.flush.partition.partition;
+        tell!(self, "worker {worker}, partition {log}, {:?} {luck:?}: ", call.bucket);
+        tell!(self, "  from {} to {}, offsets {:?}", next(call.flush.from), next(Some(call.flush.to)), call.offsets);
+        if matches!(luck, Luck::Doubled | Luck::Late) {
+            self.late.push(call.flush.clone());
+        }
+        if matches!(luck, Luck::NotSent | Luck::Late) {
+            lane.waiting.push(call);
+            return Ok(true);
+        }
+        let outcome = self.send(&call.flush).await?;
+        if luck == Luck::ReplyLost {
+            lane.waiting.push(call);
+            return Ok(true);
+        }
+        match outcome {
+            Outcome::Applied { expired } => {
+                lane.stored.insert(call.bucket, Some(call.flush.to));
+                expired.and_then(|expired| lane.expire.insert(call.bucket, expired));
+            }
+            Outcome::Moved(Some(stored)) if stored == call.flush.to => {
+                lane.stored.insert(call.bucket, Some(stored));
+            }
+            Outcome::Moved(_) => return Ok(false),
+            Outcome::Repeated(repeats) => {
+                call.offsets = without(&call.offsets, &repeats);
+                let log = &self.logs[log as usize];
+                call.flush = log.flush(call.bucket, call.flush.from, next(Some(call.flush.to)), &call.offsets);
+                lane.waiting.push(call);
+            }
+            Outcome::TooLarge => return Err("too large".to_owned()),
+        }
+        Ok(true)
+    }
+
+    async fn send(&mut self, flush: &Flush) -> Result<Outcome, String> {
+        let outcome = self.ledger.apply(flush).await.map_err(|error| error.to_string())?;
+        tell!(self, "  -> {outcome:?}");
+        Ok(outcome)
+    }
+
+    /// Both workers go on until every bucket has taken a flush that ends where the log does.
+    async fn finish(&mut self) -> Result<(), String> {
+        tell!(self, "to the end");
+        for (worker, partition) in [(0, 0), (1, 1), (0, 1), (1, 0)] {
+            let end = self.logs[partition].records.len();
+            for step in 0.. {
+                if step > MOST_STEPS_TO_THE_END {
+                    return Err("never comes to the end".to_owned());
+                }
+                self.work(worker, partition, false).await?;
+                let lane = self.workers[worker][partition].as_ref();
+                if lane.is_some_and(|lane| lane.waiting.is_empty() && lane.to == end && step > 0) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare(&mut self, reader: &RedisReader) -> Result<(), String> {
+        let events = || self.logs.iter().flat_map(|log| &log.records).map(|record| &record.event);
+        let content = dump(&mut self.connection, "");
+        let wrong = difference(&plain(events(), &self.keys), &facts(&content));
+        if !wrong.is_empty() {
+            return Err(wrong.join("\n"));
+        }
+        let some = events().next().expect("an event");
+        let scope = Scope { tenant: some.tenant.clone(), user: Some(some.user.clone()) };
+        let usage = reader.usage(&scope, Month::of(some.time)).await.map_err(|error| error.to_string())?;
+        let mut requests: BTreeMap<&str, i64> = BTreeMap::new();
+        for event in events().filter(|event| (&event.tenant, Some(&event.user)) == (&scope.tenant, scope.user.as_ref()))
+        {
+            requests
+                .insert(event.id.as_str(), i64::from(matches!(event.body, indelible::domain::event::Body::Usage(_))));
+        }
+        let read: i64 = usage.months.values().flat_map(|month| month.groups.values()).map(|sums| sums.requests).sum();
+        if read != requests.values().sum::<i64>() { Err(format!("the reader sees {read} requests")) } else { Ok(()) }
+    }
+
+    fn snapshot(&mut self, bucket: Bucket) -> Snapshot {
+        let keys = keys_of(&mut self.connection, &self.keys.state(bucket));
+        let mut ask = redis::pipe();
+        keys.iter().for_each(|key| drop(ask.cmd("DUMP").arg(key)));
+        let values: Vec<Vec<u8>> = ask.query(&mut self.connection).expect("dumps");
+        keys.into_iter().zip(values).collect()
+    }
+}
+
+fn next(position: Option<Position>) -> usize {
+    position.map_or(0, |position| position.next().0 as usize)
+}
+
+/// All keys of the bucket whose state this is.
+fn keys_of(connection: &mut redis::Connection, state: &str) -> Vec<String> {
+    let tag = state.strip_suffix("state").expect("a state's key");
+    redis::cmd("KEYS").arg(format!("{tag}*")).query(connection).expect("keys")
+}
+
+fn restore(connection: &mut redis::Connection, state: &str, snapshot: &Snapshot) {
+    let mut ask = redis::pipe();
+    keys_of(connection, state).iter().for_each(|key| drop(ask.cmd("DEL").arg(key).ignore()));
+    for (key, value) in snapshot {
+        ask.cmd("RESTORE").arg(key).arg(0).arg(value.as_slice()).ignore();
+    }
+    ask.exec(connection).expect("a bucket as it was");
+}

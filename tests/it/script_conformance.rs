@@ -1,0 +1,166 @@
+//! `apply.lua` on a real Redis and its in-memory twin: the same answers, and the same content key by key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indelible::domain::bucket::Bucket;
+use indelible::domain::seen::Generation;
+use indelible::store::keys::Keyspace;
+use indelible::store::link::{Link, Patience, Target};
+use indelible::store::memory::{Content, Entry, MemoryLedger};
+use indelible::store::redis_ledger::RedisLedger;
+use indelible::store::{Flush, Ledger, Outcome, Retention};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+
+use crate::made::{DAY_MS, HOUR_MS, Log, START_MS, Shape, dump, without};
+use crate::support::redis::Redis;
+
+const SEEDS: u64 = 400;
+const STEPS: usize = 60;
+
+pub(crate) fn link(redis: &Redis) -> Arc<Link> {
+    let target = Target::parse(&format!("unix://{}", redis.socket().display())).expect("a target");
+    let limit = Duration::from_secs(20);
+    Arc::new(Link::new(target, Patience { connect: limit, response: limit }))
+}
+
+#[tokio::test]
+async fn the_script_and_its_twin_agree() {
+    let redis = Redis::start();
+    let mut connection = redis.connection();
+    let link = link(&redis);
+    for seed in 0..SEEDS {
+        redis::cmd("FLUSHDB").exec(&mut connection).expect("an empty database");
+        let mut pair = Pair::new(seed, link.clone());
+        for step in 0..STEPS {
+            pair.step().await.unwrap_or_else(|why| panic!("seed {seed}, step {step}: {why}"));
+        }
+        let (script, twin) = (dump(&mut connection, ""), pair.twin.content());
+        assert!(script == twin, "seed {seed}: the contents differ\n{}", differences(&script, &twin).join("\n"));
+    }
+}
+
+/// Both ledgers, and a worker that knows little and makes every mistake.
+struct Pair {
+    rng: StdRng,
+    script: RedisLedger,
+    twin: MemoryLedger,
+    logs: Vec<Log>,
+    buckets: Vec<Bucket>,
+    /// Ids of few shards meet one another more often.
+    shards: u16,
+    expired: Option<Generation>,
+    sent: Vec<Flush>,
+}
+
+impl Pair {
+    fn new(seed: u64, link: Arc<Link>) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let retention = Retention {
+            seen_ms: *[HOUR_MS, 5 * HOUR_MS, 24 * HOUR_MS, 60 * HOUR_MS].choose(&mut rng).expect("not empty"),
+            tombstones_ms: *[HOUR_MS, 2 * DAY_MS].choose(&mut rng).expect("not empty"),
+            // The server drops days by its own clock: none within a test's life.
+            detail_months: 1200,
+        };
+        let shape = Shape {
+            partitions: rng.random_range(1..=3),
+            records: 80,
+            tenants: rng.random_range(1..=4),
+            pace_ms: *[HOUR_MS / 10, 3 * HOUR_MS].choose(&mut rng).expect("not empty"),
+            repeat_within_ms: 4 * DAY_MS,
+            conflicts: true,
+        };
+        let logs = Log::made(&mut rng, shape);
+        let records = logs.iter().flat_map(|log| &log.records);
+        let mut buckets: Vec<_> = records.map(|record| Bucket::of(&record.event.tenant)).collect();
+        buckets.sort();
+        buckets.dedup();
+        let keys = Keyspace::new("n");
+        Self {
+            shards: *[2, 1024].choose(&mut rng).expect("not empty"),
+            rng,
+            script: RedisLedger::new(link, keys.clone(), retention, "g"),
+            twin: MemoryLedger::new(keys, retention),
+            logs,
+            buckets,
+            expired: None,
+            sent: Vec::new(),
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), String> {
+        let log = self.logs.choose(&mut self.rng).expect("a log").clone();
+        let bucket = *self.buckets.choose(&mut self.rng).expect("a bucket");
+        if self.rng.random_bool(0.1)
+            && let Some(again) = self.sent.choose(&mut self.rng)
+        {
+            return self.both(again).await.map(drop);
+        }
+        let stored = self.twin.watermarks(&log.partition).await.expect("an answer");
+        if stored != self.script.watermarks(&log.partition).await.expect("an answer") {
+            return Err("other watermarks".to_owned());
+        }
+        let mut from = stored[bucket.index()];
+        let next = from.map_or(0, |from| from.next().0 as usize);
+        let to = (next + self.rng.random_range(0..=8)).min(log.records.len());
+        if self.rng.random_bool(0.1) {
+            from = Some(log.position(self.rng.random_range(0..=log.records.len()))).filter(|_| to % 7 > 0);
+        }
+        let mut offsets = log.offsets(bucket, next, to);
+        loop {
+            let mut flush = log.flush(bucket, from, to, &offsets);
+            flush.seen.iter_mut().for_each(|seen| seen.shard %= self.shards);
+            flush.delta.outputs.shuffle(&mut self.rng);
+            flush.expire = self.expired.take().or_else(|| {
+                let day = Generation(START_MS / DAY_MS + self.rng.random_range(0..5));
+                Some(day).filter(|_| self.rng.random_bool(0.05))
+            });
+            match self.both(&flush).await? {
+                Outcome::Applied { expired } => {
+                    self.expired = expired;
+                    self.sent.push(flush);
+                    return Ok(());
+                }
+                Outcome::Repeated(repeats) => offsets = without(&offsets, &repeats),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn both(&self, flush: &Flush) -> Result<Outcome, String> {
+        let script = self.script.apply(flush).await;
+        let twin = self.twin.apply(flush).await;
+        if script != twin {
+            return Err(format!("{script:?} and not {twin:?} for {flush:?}"));
+        }
+        script.map_err(|error| format!("{error} for {flush:?}"))
+    }
+}
+
+fn differences(script: &Content, twin: &Content) -> Vec<String> {
+    let keys = script.keys().chain(twin.keys());
+    let differ = keys.filter(|key| script.get(*key) != twin.get(*key));
+    differ.map(|key| format!("{key}: {:?}\n  and not {:?}", script.get(key), twin.get(key))).collect()
+}
+
+/// A comparison that sees nothing would pass everything.
+#[tokio::test]
+async fn the_comparison_sees_expiry_and_outputs() {
+    let redis = Redis::start();
+    let mut expired = 0;
+    let mut tombstones = 0;
+    for seed in 0..40 {
+        redis.ask::<()>("FLUSHDB", &[]);
+        let mut pair = Pair::new(seed, link(&redis));
+        for _ in 0..STEPS {
+            pair.step().await.unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        }
+        expired += usize::from(pair.sent.iter().any(|flush| flush.expire.is_some()));
+        let content = pair.twin.content();
+        let dead = |(key, entry): (&String, &Entry)| key.ends_with(":tombstones") && matches!(entry, Entry::Scored(_));
+        tombstones += usize::from(content.iter().any(dead));
+    }
+    assert!(expired > 10 && tombstones > 10, "{expired} {tombstones}");
+}
