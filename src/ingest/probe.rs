@@ -35,6 +35,9 @@ pub async fn ends(
     partitions: Vec<TopicPartition>,
     patience: Duration,
 ) -> Result<Vec<(TopicPartition, Offset)>, String> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
     ask(client, patience, move |client| {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for at in &partitions {

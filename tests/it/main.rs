@@ -5,11 +5,14 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and hand their environment to programs")]
 
 mod api;
+mod bad_input;
 mod counting;
 mod examples;
 mod harness;
 mod layers;
 mod made;
+mod real_requests;
 mod schedules;
 mod script_conformance;
+mod serving;
 mod support;

@@ -94,6 +94,11 @@ impl Answer {
 }
 
 impl Running {
+    /// `http://address` of the API.
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
     /// From the API's port; `path` begins with a slash.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
