@@ -114,6 +114,7 @@ fn consumer(config: &Config) -> ClientConfig {
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.wait.max.ms", "50")
         .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("statistics.interval.ms", "1000")
         .set("check.crcs", "true");
     kafka.extend(config.kafka.config_map().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     if kafka.get("group.protocol") == Some("consumer") {

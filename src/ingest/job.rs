@@ -89,6 +89,11 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         for some in rejects.chunks(LETTERS_AT_ONCE) {
             join_all(some.iter().map(|rejected| self.dead_letter(rejected))).await;
         }
+        if let Some(first) = rejects.first() {
+            let (records, partition) = (rejects.len(), first.record.partition());
+            let (offset, why) = (first.record.offset().0, first.reject.to_string());
+            tracing::warn!(%partition, records, offset, why, "records went to the dead-letter topic; this is the first");
+        }
         let calls = departure.buckets.iter().map(|(bucket, from, expire)| {
             let events = std::mem::take(&mut departure.batch.events[bucket.index()]);
             (*bucket, Span::cut(*from, departure.to, events, self.limits.call_events), *expire)
@@ -116,7 +121,8 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             backoff.wait().await;
         }
         self.metrics.rejected(rejected.reject.reason.as_str());
-        tracing::warn!(
+        // Not a line a record at a level that is on: whoever sends bad records must not fill the disk.
+        tracing::debug!(
             partition = %rejected.record.partition(),
             offset = rejected.record.offset().0,
             reason = rejected.reject.reason.as_str(),

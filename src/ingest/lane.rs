@@ -35,6 +35,8 @@ pub struct Lane {
     expire: Vec<Option<Generation>>,
     /// Just after the last record taken in.
     read: Position,
+    /// Kafka holds no record between `read` and here, only what is none: the ends of transactions.
+    fetched: Offset,
     /// The end of the furthest watermark: rejects before it are in the dead-letter topic.
     settled: Offset,
     /// Records that watermarks name and that have not come by yet.
@@ -85,6 +87,7 @@ impl Lane {
             log_time: least.last().map_or(TimeMs(0), |(_, last)| last.timestamp),
             stored,
             read: least,
+            fetched: least.next(),
             at_end: None,
             waiting: Batch::default(),
             in_flight: false,
@@ -146,6 +149,11 @@ impl Lane {
         Ok(())
     }
 
+    /// Everything before `offset` was handed over and has been taken in.
+    pub fn note_fetched(&mut self, offset: Offset) {
+        self.fetched = self.fetched.max(offset);
+    }
+
     /// Kafka's end of the partition, as asked for at the real time `asked`.
     pub fn note_end(&mut self, end: Offset, asked: TimeMs, now: Instant) {
         if self.lag() == 0 {
@@ -153,7 +161,7 @@ impl Lane {
             self.last_progress = now;
         }
         self.end = Some(end);
-        if self.read.next() >= end && self.unverified.is_empty() {
+        if self.taken() >= end && self.unverified.is_empty() {
             self.at_end = Some(asked);
         }
     }
@@ -161,7 +169,7 @@ impl Lane {
     /// Records that Kafka holds and that are not counted yet, as far as is known.
     #[must_use]
     pub fn lag(&self) -> i64 {
-        let counted = if self.is_idle() { self.read.next() } else { self.least_stored() };
+        let counted = if self.is_idle() { self.taken() } else { self.least_stored() };
         self.end.map_or(0, |end| (end.0 - counted.0).max(0))
     }
 
@@ -169,6 +177,10 @@ impl Lane {
     #[must_use]
     pub fn next(&self) -> Offset {
         self.read.next()
+    }
+
+    fn taken(&self) -> Offset {
+        self.read.next().max(self.fetched)
     }
 
     fn is_idle(&self) -> bool {

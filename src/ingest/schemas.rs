@@ -16,15 +16,5 @@ pub fn get(type_name: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schema_is_found_by_its_name() {
-        for (name, text) in ALL {
-            assert_eq!(get(name), Some(text));
-            assert!(text.contains(&format!("\"$id\": \"urn:indelible:schema:{name}\"")), "{name}");
-        }
-        assert_eq!(get("ai.usage.recorded.v2"), None);
-    }
-}
+#[path = "../../tests/unit/ingest/schemas.rs"]
+mod tests;

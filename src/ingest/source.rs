@@ -1,7 +1,7 @@
 //! Kafka as a stream of events: one thread polls; its callbacks only send an event and wait for the answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientConfig, Message, Timestamp};
+use rdkafka::{ClientConfig, Message, Statistics, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::calendar::TimeMs;
@@ -34,6 +34,8 @@ pub enum SourceEvent {
         partitions: Vec<TopicPartition>,
         done: oneshot::Sender<()>,
     },
+    /// Everything before these offsets was handed over: also what is no record, such as a transaction's end.
+    Fetched(Vec<(TopicPartition, Offset)>),
     /// A position is outside the log, or the consumer can't go on.
     Failed(KafkaError),
 }
@@ -59,6 +61,8 @@ pub type Client = BaseConsumer<Callbacks>;
 #[derive(Debug)]
 pub struct Callbacks {
     events: mpsc::Sender<SourceEvent>,
+    /// Waits for the records that were polled before it.
+    fetched: Mutex<Vec<(TopicPartition, Offset)>>,
 }
 
 /// How long a poll waits; bounds the time until the thread sees that it must close.
@@ -71,7 +75,8 @@ impl Source {
     /// When a property is not accepted.
     pub fn open(config: &ClientConfig, topics: &[String]) -> Result<Self, KafkaError> {
         let (sender, events) = mpsc::channel(CHUNKS_WAITING);
-        let consumer: Client = config.create_with_context(Callbacks { events: sender.clone() })?;
+        let consumer: Client =
+            config.create_with_context(Callbacks { events: sender.clone(), fetched: Mutex::default() })?;
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
         let (consumer, closing) = (Arc::new(consumer), Arc::new(AtomicBool::new(false)));
@@ -139,7 +144,8 @@ impl Poller {
                 }
             }
             let records = (!chunk.is_empty()).then_some(SourceEvent::Records(chunk));
-            for event in records.into_iter().chain(failed.and_then(worth_telling)) {
+            let fetched = self.consumer.context().take_fetched();
+            for event in records.into_iter().chain(fetched).chain(failed.and_then(worth_telling)) {
                 if self.events.blocking_send(event).is_err() {
                     return;
                 }
@@ -189,6 +195,19 @@ impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka is in trouble; the client keeps trying");
     }
+
+    fn stats(&self, statistics: Statistics) {
+        let topics = statistics.topics.into_values();
+        let fetched = topics.flat_map(|topic| {
+            let name: Arc<str> = topic.topic.into();
+            let done = topic.partitions.into_values().filter(|found| found.fetchq_cnt == 0 && found.next_offset > 0);
+            done.map(move |found| {
+                let at = TopicPartition { topic: Arc::clone(&name), partition: found.partition };
+                (at, Offset(found.next_offset))
+            })
+        });
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = fetched.collect();
+    }
 }
 
 impl ConsumerContext for Callbacks {
@@ -218,6 +237,11 @@ impl ConsumerContext for Callbacks {
 }
 
 impl Callbacks {
+    fn take_fetched(&self) -> Option<SourceEvent> {
+        let fetched = std::mem::take(&mut *self.fetched.lock().unwrap_or_else(PoisonError::into_inner));
+        (!fetched.is_empty()).then_some(SourceEvent::Fetched(fetched))
+    }
+
     /// Asks where to start and sets the offsets; false when nobody answers.
     fn set_starts(&self, list: &mut TopicPartitionList) -> bool {
         let (starts, answer) = oneshot::channel();
