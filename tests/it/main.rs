@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod counting;
 mod examples;
+mod freshness;
 mod harness;
 mod layers;
 mod made;

@@ -126,6 +126,10 @@ impl Running {
         Some(line.trim().parse().expect("a number ends a line of metrics"))
     }
 
+    pub(crate) fn is_live(&self) -> bool {
+        fetch(&format!("http://{}/livez", self.ops), &[]).is_ok_and(|answer| answer.status == 200)
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         fetch(&format!("http://{}/readyz", self.ops), &[]).is_ok_and(|answer| answer.status == 200)
     }
