@@ -100,8 +100,15 @@ fetch_kafka() {
     if cmp -s "$pom" "$KAFKA_DIR/pom.xml"; then return 0; fi
     say "fetching Apache Kafka for the tests"
     mkdir -p "$(dirname "$KAFKA_DIR")"
+    rm -rf "$KAFKA_DIR".* # of a set-up that was interrupted
     fresh=$(mktemp -d "$KAFKA_DIR.XXXXXX")
-    mvn -B -q -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DoutputDirectory="$ROOT/$fresh/lib"
+    # Its words are of use only if it fails: with -q it still writes colour codes.
+    if ! mvn -B -q -f "$pom" dependency:copy-dependencies -DoutputDirectory="$ROOT/$fresh/lib" >"$fresh/mvn.log" 2>&1
+    then
+        cat "$fresh/mvn.log" >&2
+        rm -rf "$fresh"
+        die "Maven can't fetch Apache Kafka; what it says stands above"
+    fi
     cp "$pom" "$fresh/pom.xml"
     rm -rf "$KAFKA_DIR"
     mv "$fresh" "$KAFKA_DIR"
