@@ -17,8 +17,10 @@ missing_packages() {
     if has pkg-config; then
         pkg-config --exists openssl || echo libssl-dev
         pkg-config --exists zlib || echo zlib1g-dev
+        # librdkafka 2.12 includes curl's header even when it is built without curl (#ifdef of a macro that is 0).
+        pkg-config --exists libcurl || echo libcurl4-openssl-dev
     else
-        printf '%s\n' pkg-config libssl-dev zlib1g-dev
+        printf '%s\n' pkg-config libssl-dev zlib1g-dev libcurl4-openssl-dev
     fi
     case $goal in
     demo)
