@@ -303,6 +303,11 @@ fn number(text: &str) -> i64 {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
 }
 
+/// A score; those above 2^53 are no more than near.
+fn time(score: &str) -> i64 {
+    score.parse().unwrap_or_else(|_| score.parse::<f64>().expect("a score") as i64)
+}
+
 /// The lines in which two sets of facts differ.
 pub(crate) fn difference(expected: &Facts, found: &Facts) -> Vec<String> {
     let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
@@ -331,7 +336,7 @@ pub(crate) fn dump(connection: &mut redis::Connection, prefix: &str) -> Content 
     let entries = types.iter().zip(values).map(|(is, value)| match is.as_str() {
         "set" => Entry::Set(value.into_iter().collect()),
         "hash" => Entry::Hash(pairs(value).collect()),
-        _ => Entry::Scored(pairs(value).map(|(member, score)| (member, number(&score))).collect()),
+        _ => Entry::Scored(pairs(value).map(|(member, score)| (member, time(&score))).collect()),
     });
     keys.iter().cloned().zip(entries).collect()
 }

@@ -4,9 +4,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and hand their environment to programs")]
 
+mod fold_properties;
 mod harness;
 mod layers;
 mod made;
 mod schedules;
 mod script_conformance;
+mod script_fuzz;
 mod support;
