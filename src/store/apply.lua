@@ -83,7 +83,11 @@ end
 
 local function read(name, command, ...)
   local reply = redis.pcall(command, name, ...)
-  if type(reply) == 'table' and reply.err then stop('corrupt', name, reply.err) end
+  if type(reply) == 'table' and reply.err then
+    -- Any other error is the server's and no fault of the key.
+    if not reply.err:find('^WRONGTYPE') then error(reply) end
+    stop('corrupt', name, reply.err)
+  end
   return reply
 end
 
@@ -440,11 +444,17 @@ local function main()
     plan_expiry(call, log_time)
     expired = oldest_expired(fields, log_time, call)
   end
-  for _, command in ipairs(plan) do redis.call(unpack(command)) end
+  for _, command in ipairs(plan) do
+    local answer = redis.pcall(unpack(command))
+    -- Only the first can meet this: a server that is full or a replica refuses every one.
+    if type(answer) == 'table' and answer.err then return answer end
+  end
   return {'applied', expired}
 end
 
 local done, reply = pcall(main)
 if done then return reply end
 if fault then return fault end
+-- An error of the server's goes out under its own code.
+if type(reply) == 'table' then return reply end
 error(reply)

@@ -23,8 +23,8 @@ pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 /// The first record of every log: 2026-11-24T18:00:00Z.
 pub(crate) const START_MS: i64 = 1_795_543_200_000;
 
-/// Two of them share a bucket; one holds what keys and fields must encode.
-pub(crate) const TENANTS: [&str; 4] = ["acme", "acme-1", "acme-59", "a:b{c} d"];
+/// The first two share a bucket; the last holds what keys and fields must encode.
+pub(crate) const TENANTS: [&str; 4] = ["acme", "acme-125", "acme-1", "a:b{c} d"];
 const USERS: [&str; 3] = ["alice", "bob", "x|y:*"];
 const KINDS: [&str; 2] = ["website", "assistant_result"];
 
@@ -51,7 +51,7 @@ pub(crate) struct Shape {
     pub(crate) tenants: usize,
     /// Mean time between two records.
     pub(crate) pace_ms: i64,
-    /// How long after a record the same event may come again.
+    /// How long after its first record an event may come again.
     pub(crate) repeat_within_ms: i64,
     /// Whether it may come again with other content.
     pub(crate) conflicts: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Shape {
 
 impl Log {
     pub(crate) fn made(rng: &mut StdRng, shape: Shape) -> Vec<Self> {
-        let mut all: Vec<Record> = Vec::new();
+        let mut firsts: Vec<Record> = Vec::new();
         let partition = |number| TopicPartition::new("usage", number as i32);
         let mut logs: Vec<_> =
             (0..shape.partitions).map(|n| Self { partition: partition(n), records: Vec::new() }).collect();
@@ -67,9 +67,10 @@ impl Log {
         for number in 0..shape.records {
             now += rng.random_range(0..=2 * shape.pace_ms);
             let tenant = TENANTS[rng.random_range(0..shape.tenants)];
-            let again = repeat(rng, &all, now, shape);
-            let record = again.unwrap_or_else(|| Record { at: TimeMs(now), event: event(rng, number, now, tenant) });
-            all.push(record.clone());
+            let record = repeat(rng, &firsts, now, shape).unwrap_or_else(|| {
+                firsts.push(Record { at: TimeMs(now), event: event(rng, number, now, tenant) });
+                firsts[firsts.len() - 1].clone()
+            });
             let log = rng.random_range(0..shape.partitions);
             logs[log].records.push(record);
         }
@@ -127,8 +128,8 @@ pub(crate) fn without(offsets: &[usize], repeats: &[Repeat]) -> Vec<usize> {
     offsets.iter().enumerate().filter(|(index, _)| !known.contains(index)).map(|(_, offset)| *offset).collect()
 }
 
-fn repeat(rng: &mut StdRng, all: &[Record], now: i64, shape: Shape) -> Option<Record> {
-    let recent: Vec<&Record> = all.iter().filter(|record| record.at.0 >= now - shape.repeat_within_ms).collect();
+fn repeat(rng: &mut StdRng, firsts: &[Record], now: i64, shape: Shape) -> Option<Record> {
+    let recent: Vec<&Record> = firsts.iter().filter(|record| record.at.0 >= now - shape.repeat_within_ms).collect();
     if !rng.random_bool(0.2) {
         return None;
     }
@@ -302,6 +303,11 @@ fn number(text: &str) -> i64 {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
 }
 
+/// A score; those above 2^53 are no more than near.
+fn time(score: &str) -> i64 {
+    score.parse().unwrap_or_else(|_| score.parse::<f64>().expect("a score") as i64)
+}
+
 /// The lines in which two sets of facts differ.
 pub(crate) fn difference(expected: &Facts, found: &Facts) -> Vec<String> {
     let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
@@ -313,7 +319,9 @@ pub(crate) fn difference(expected: &Facts, found: &Facts) -> Vec<String> {
 pub(crate) fn dump(connection: &mut redis::Connection, prefix: &str) -> Content {
     let keys: Vec<String> = redis::cmd("KEYS").arg(format!("{prefix}*")).query(connection).expect("keys");
     let mut ask = redis::pipe();
-    keys.iter().for_each(|key| drop(ask.cmd("TYPE").arg(key)));
+    for key in &keys {
+        ask.cmd("TYPE").arg(key);
+    }
     let types: Vec<String> = ask.query(connection).expect("types");
     let mut ask = redis::pipe();
     for (key, is) in keys.iter().zip(&types) {
@@ -328,7 +336,7 @@ pub(crate) fn dump(connection: &mut redis::Connection, prefix: &str) -> Content 
     let entries = types.iter().zip(values).map(|(is, value)| match is.as_str() {
         "set" => Entry::Set(value.into_iter().collect()),
         "hash" => Entry::Hash(pairs(value).collect()),
-        _ => Entry::Scored(pairs(value).map(|(member, score)| (member, number(&score))).collect()),
+        _ => Entry::Scored(pairs(value).map(|(member, score)| (member, time(&score))).collect()),
     });
     keys.iter().cloned().zip(entries).collect()
 }

@@ -382,7 +382,9 @@ impl Schedule {
     fn snapshot(&mut self, bucket: Bucket) -> Snapshot {
         let keys = keys_of(&mut self.connection, &self.keys.state(bucket));
         let mut ask = redis::pipe();
-        keys.iter().for_each(|key| drop(ask.cmd("DUMP").arg(key)));
+        for key in &keys {
+            ask.cmd("DUMP").arg(key);
+        }
         let values: Vec<Vec<u8>> = ask.query(&mut self.connection).expect("dumps");
         keys.into_iter().zip(values).collect()
     }
@@ -400,7 +402,9 @@ fn keys_of(connection: &mut redis::Connection, state: &str) -> Vec<String> {
 
 fn restore(connection: &mut redis::Connection, state: &str, snapshot: &Snapshot) {
     let mut ask = redis::pipe();
-    keys_of(connection, state).iter().for_each(|key| drop(ask.cmd("DEL").arg(key).ignore()));
+    for key in keys_of(connection, state) {
+        ask.cmd("DEL").arg(key).ignore();
+    }
     for (key, value) in snapshot {
         ask.cmd("RESTORE").arg(key).arg(0).arg(value.as_slice()).ignore();
     }
