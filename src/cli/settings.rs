@@ -111,82 +111,68 @@ impl Settings {
     /// Every fault at once, each a sentence that begins with the setting's name.
     pub fn check(&self) -> Result<Config, Vec<String>> {
         let mut faults = Faults(Vec::new());
-        let topics: Vec<String> = self.kafka_topics.split(',').map(|topic| topic.trim().to_owned()).collect();
-        for topic in topics.iter().chain(&self.dlq_topic) {
-            faults.unless(is_topic(topic), "KAFKA_TOPICS or INDELIBLE_DLQ_TOPIC", topic, "is not a topic's name");
-        }
-        for topic in &topics {
-            let dead = self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic));
-            faults.unless(!topics.contains(&dead), "DLQ_TOPIC", &dead, "is also one of INDELIBLE_KAFKA_TOPICS");
-        }
+        let config = self.config(&mut faults);
+        if faults.0.is_empty() { Ok(config) } else { Err(faults.0) }
+    }
+
+    /// What a fault stands in the way of has a stand-in, so that all faults are found at once.
+    fn config(&self, faults: &mut Faults) -> Config {
+        let topics = self.topics(faults);
         faults.unless(!self.kafka_group.trim().is_empty(), "KAFKA_GROUP", &self.kafka_group, "is empty");
-        faults.unless(
-            is_namespace(&self.namespace),
-            "NAMESPACE",
-            &self.namespace,
-            "is not letters, digits, '.', '_' and '-'",
-        );
-        let kafka = self.kafka(&mut faults);
-        let redis = Target::parse(&self.redis_url).map_err(|why| faults.add("REDIS_URL", &why)).ok();
+        let named = is_topic(&self.namespace) && self.namespace.len() <= 64;
+        faults.unless(named, "NAMESPACE", &self.namespace, "is not 1 to 64 letters, digits, '.', '_' and '-'");
         let (listen, ops_listen) =
             (faults.address("LISTEN", &self.listen), faults.address("OPS_LISTEN", &self.ops_listen));
-        let same = listen.is_some() && listen == ops_listen && listen.is_some_and(|at| at.port() != 0);
-        faults.unless(!same, "OPS_LISTEN", &self.ops_listen, "is the same as INDELIBLE_LISTEN");
-        let max_future = faults.duration("MAX_FUTURE", &self.max_future, ("0s", "7d"));
-        let max_age = faults.duration("MAX_AGE", &self.max_age, ("1s", "3650d"));
-        let seen = faults.duration("DEDUPE_WINDOW", &self.dedupe_window, ("1s", "31d"));
-        let drain = faults.duration("DRAIN_TIMEOUT", &self.drain_timeout, ("1s", "10m"));
-        let tokens = self.quota_tokens.parse().ok().filter(|tokens| *tokens >= 1);
-        faults.unless(tokens.is_some(), "QUOTA_TOKENS", &self.quota_tokens, "is not a whole number from 1");
-        let log_format = match self.log_format.as_str() {
-            "text" => Some(LogFormat::Text),
-            "json" => Some(LogFormat::Json),
-            other => faults.none("LOG_FORMAT", other, "is neither text nor json"),
-        };
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log_filter);
-        filter
-            .err()
-            .iter()
-            .for_each(|why| faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter)));
-        let parts = (kafka, redis, listen, ops_listen, max_future, max_age, seen, drain, tokens, log_format);
-        match parts {
-            (
-                Some(kafka),
-                Some(redis),
-                Some(listen),
-                Some(ops_listen),
-                Some(max_future),
-                Some(max_age),
-                Some(seen),
-                Some(drain),
-                Some(tokens),
-                Some(log_format),
-            ) if faults.0.is_empty() => Ok(Config {
-                kafka,
-                topics,
-                redis,
-                listen,
-                ops_listen,
-                drain,
-                log_format,
-                group: self.kafka_group.clone(),
-                namespace: self.namespace.clone(),
-                bounds: Bounds { max_future_ms: ms(max_future), max_age_ms: ms(max_age) },
-                // A creation comes at most this long after its output was deleted.
-                retention: Retention {
-                    seen_ms: ms(seen),
-                    tombstones_ms: ms(max_age) + ms(max_future),
-                    detail_months: DETAIL_MONTHS,
-                },
-                dlq_topic: self.dlq_topic.clone(),
-                limits: Limits { tokens },
-                log_filter: self.log_filter.clone(),
+        let distinct = listen != ops_listen || listen.port() == 0;
+        faults.unless(distinct, "OPS_LISTEN", &self.ops_listen, "is the same as INDELIBLE_LISTEN");
+        let max_future_ms = faults.duration_ms("MAX_FUTURE", &self.max_future, ("0s", "7d"));
+        let max_age_ms = faults.duration_ms("MAX_AGE", &self.max_age, ("1s", "3650d"));
+        let drain_ms = faults.duration_ms("DRAIN_TIMEOUT", &self.drain_timeout, ("1s", "10m"));
+        let tokens = self.quota_tokens.parse().unwrap_or(0);
+        faults.unless(tokens >= 1, "QUOTA_TOKENS", &self.quota_tokens, "is not a whole number from 1");
+        let format = self.log_format.as_str();
+        faults.unless(["text", "json"].contains(&format), "LOG_FORMAT", format, "is neither text nor json");
+        if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
+            faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter));
+        }
+        Config {
+            kafka: self.kafka(faults),
+            topics,
+            group: self.kafka_group.clone(),
+            redis: Target::parse(&self.redis_url).unwrap_or_else(|why| {
+                faults.add("REDIS_URL", &why);
+                Target::Cluster(Vec::new())
             }),
-            _ => Err(faults.0),
+            namespace: self.namespace.clone(),
+            listen,
+            ops_listen,
+            bounds: Bounds { max_future_ms, max_age_ms },
+            retention: Retention {
+                seen_ms: faults.duration_ms("DEDUPE_WINDOW", &self.dedupe_window, ("1s", "31d")),
+                // A creation comes at most this long after its output was deleted.
+                tombstones_ms: max_age_ms + max_future_ms,
+                detail_months: DETAIL_MONTHS,
+            },
+            dlq_topic: self.dlq_topic.clone(),
+            limits: Limits { tokens },
+            drain: Duration::from_millis(drain_ms.unsigned_abs()),
+            log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },
+            log_filter: self.log_filter.clone(),
         }
     }
 
-    fn kafka(&self, faults: &mut Faults) -> Option<ClientConfig> {
+    fn topics(&self, faults: &mut Faults) -> Vec<String> {
+        let topics: Vec<String> = self.kafka_topics.split(',').map(|topic| topic.trim().to_owned()).collect();
+        for topic in &topics {
+            faults.unless(is_topic(topic), "KAFKA_TOPICS", topic, "is not a topic's name");
+            let dead = self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic));
+            faults.unless(is_topic(&dead), "DLQ_TOPIC", &dead, "is not a topic's name");
+            faults.unless(!topics.contains(&dead), "DLQ_TOPIC", &dead, "is also one of INDELIBLE_KAFKA_TOPICS");
+        }
+        topics
+    }
+
+    fn kafka(&self, faults: &mut Faults) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.kafka_brokers).set("client.id", "indelible");
         faults.unless(!self.kafka_brokers.trim().is_empty(), "KAFKA_BROKERS", &self.kafka_brokers, "is empty");
@@ -199,11 +185,10 @@ impl Settings {
                 None => faults.add("KAFKA_PROPERTIES", "has a part without '='; the form is key=value,key=value"),
             }
         }
+        if let Err(why) = config.create_native_config() {
+            faults.add("KAFKA_PROPERTIES", &format!("are not accepted: {why}"));
+        }
         config
-            .create_native_config()
-            .map_err(|why| faults.add("KAFKA_PROPERTIES", &format!("are not accepted: {why}")))
-            .ok()?;
-        Some(config)
     }
 }
 
@@ -215,45 +200,32 @@ impl Faults {
         self.0.push(format!("INDELIBLE_{setting} (--{flag}) {what}"));
     }
 
-    fn none<T>(&mut self, setting: &str, value: &str, what: &str) -> Option<T> {
-        self.add(setting, &format!("{value:?} {what}"));
-        None
-    }
-
     fn unless(&mut self, good: bool, setting: &str, value: &str, what: &str) {
         if !good {
             self.add(setting, &format!("{value:?} {what}"));
         }
     }
 
-    fn address(&mut self, setting: &str, value: &str) -> Option<SocketAddr> {
-        value.parse().ok().or_else(|| self.none(setting, value, "is not an address and port such as 127.0.0.1:8080"))
-    }
-
-    fn duration(&mut self, setting: &str, value: &str, bounds: (&str, &str)) -> Option<Duration> {
-        let (least, most) = (humantime::parse_duration(bounds.0).ok()?, humantime::parse_duration(bounds.1).ok()?);
-        let given = humantime::parse_duration(value).ok().filter(|given| (least..=most).contains(given));
-        given.or_else(|| {
-            self.none(
-                setting,
-                value,
-                &format!("is not a duration from {} to {}, such as 90s, 5m, 24h or 35d", bounds.0, bounds.1),
-            )
+    fn address(&mut self, setting: &str, value: &str) -> SocketAddr {
+        value.parse().unwrap_or_else(|_| {
+            self.unless(false, setting, value, "is not an address and port such as 127.0.0.1:8080");
+            SocketAddr::from(([0, 0, 0, 0], 0))
         })
     }
-}
 
-fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+    /// In milliseconds; both bounds included.
+    fn duration_ms(&mut self, setting: &str, value: &str, (least, most): (&str, &str)) -> i64 {
+        let ms = |text| humantime::parse_duration(text).ok().and_then(|given| i64::try_from(given.as_millis()).ok());
+        let given = ms(value).filter(|given| Some(*given) >= ms(least) && Some(*given) <= ms(most));
+        let what = format!("is not a duration from {least} to {most}, such as 90s, 5m, 24h or 35d");
+        self.unless(given.is_some(), setting, value, &what);
+        given.unwrap_or(0)
+    }
 }
 
 fn is_topic(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=249).contains(&text.len()) && text.chars().all(legal) && text != "." && text != ".."
-}
-
-fn is_namespace(text: &str) -> bool {
-    is_topic(text) && text.len() <= 64
 }
 
 /// Splits at commas that no backslash stands before; leaves out what is empty.

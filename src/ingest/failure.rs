@@ -17,20 +17,21 @@ pub enum Failure {
     WatermarkMoved { partition: TopicPartition, stored: String },
     #[error(
         "state was lost: redis holds no watermark for {partition} in {missing} of 64 buckets, yet {evidence}. Counting \
-         from here would give wrong sums. Restore a Redis backup (it catches up by itself), or start a new \
-         INDELIBLE_NAMESPACE on a topic that still has all its records"
+         from here would give wrong sums. Restore a Redis backup (it catches up by itself), or count all again into a new \
+         INDELIBLE_NAMESPACE with a new INDELIBLE_KAFKA_GROUP, if the topic still has all its records"
     )]
     StateLost { partition: TopicPartition, missing: usize, evidence: String },
     #[error(
         "the log of {partition} is not the one that was counted: the record at offset {} differs from the one that the \
          watermark names. The topic was re-created, the cluster is another one, or an unclean election cut the log. \
-         Point INDELIBLE_KAFKA_BROKERS to the right cluster, or start a new INDELIBLE_NAMESPACE", .offset.0
+         Point INDELIBLE_KAFKA_BROKERS to the right cluster, or count all again into a new INDELIBLE_NAMESPACE with a new \
+         INDELIBLE_KAFKA_GROUP", .offset.0
     )]
     LogChanged { partition: TopicPartition, offset: Offset },
     #[error(
         "there is a gap in the log of {partition}: the next record to count is at offset {}, but the log holds {}..{}. \
          The records between were deleted (retention), or the topic was re-created. What is missing can't be counted; \
-         restore the log, or start a new INDELIBLE_NAMESPACE", .wanted.0, .first.0, .end.0
+         restore the log, or count what is left into a new INDELIBLE_NAMESPACE with a new INDELIBLE_KAFKA_GROUP", .wanted.0, .first.0, .end.0
     )]
     LogGap { partition: TopicPartition, wanted: Offset, first: Offset, end: Offset },
     #[error("kafka: {0}")]
