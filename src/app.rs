@@ -39,6 +39,8 @@ pub enum Role {
 /// The worker's calls may wait for a slow script; the API's readers don't wait.
 const WORKER_PATIENCE: Patience = Patience { connect: Duration::from_secs(2), response: Duration::from_secs(5) };
 const API_PATIENCE: Patience = Patience { connect: Duration::from_secs(1), response: Duration::from_secs(1) };
+/// How long open requests may take to end.
+const CLOSE: Duration = Duration::from_secs(5);
 /// How often the API's way to Redis is tried for `/readyz`.
 const PING: Duration = Duration::from_secs(2);
 
@@ -48,32 +50,39 @@ const PING: Duration = Duration::from_secs(2);
 /// When a port can't be had, or the worker can't go on.
 pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (metrics, health) = (Arc::new(Metrics::new(&Reason::ALL.map(Reason::as_str))?), Health::default());
+    // Every part holds its latch before anyone can ask: nothing is ready before it says so.
+    let worker = (role != Role::Api).then(|| worker(config, Limits::STANDARD, &health, &metrics)).transpose()?;
+    let api = (role != Role::Worker).then(|| (reader(config), health.part("api")));
     let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
-    let mut servers = vec![listen(ops, http::router(health.clone(), Arc::clone(&metrics)), &shutdown)];
-    if role != Role::Worker {
-        let reader = reader(config);
-        let router = api::router(ApiState::new(Arc::clone(&reader), config.limits, Arc::clone(&metrics)));
-        let api = bind("INDELIBLE_LISTEN", config.listen).await?;
-        tracing::info!(address = %api.local_addr()?, "serving the API");
-        servers.push(listen(api, router, &shutdown));
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch(reader, health.part("api"))));
+    let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
+    if let Some((reader, latch)) = api {
+        let router = api::router(ApiState::new(Arc::clone(&reader), config.limits, metrics));
+        let port = bind("INDELIBLE_LISTEN", config.listen).await?;
+        tracing::info!(address = %port.local_addr()?, "serving the API");
+        servers.push(listen(port, router, &shutdown));
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch(reader, latch)));
     }
     tracing::info!(?role, namespace = config.namespace, topics = ?config.topics, group = config.group, "started");
-    let counted = if role == Role::Api {
-        shutdown.cancelled().await;
-        Ok(())
-    } else {
-        let worker = worker(config, Limits::STANDARD, &health, &metrics)?;
-        let config = config.clone();
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
-            topics::prepare(&config.kafka, &config.topics, config.dlq_topic.as_deref(), &config.retention).await;
-        }));
-        worker.run(shutdown.clone()).await
+    let counted = match worker {
+        Some(worker) => {
+            let config = config.clone();
+            tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+                topics::prepare(&config.kafka, &config.topics, config.dlq_topic.as_deref(), &config.retention).await;
+            }));
+            worker.run(shutdown.clone()).await
+        }
+        None => {
+            shutdown.cancelled().await;
+            Ok(())
+        }
     };
     shutdown.cancel();
-    for server in servers {
-        server.await?;
-    }
+    // Requests under way are answered; a client that keeps one open does not keep the process.
+    let ended = tokio::time::timeout(CLOSE, futures::future::join_all(servers)).await;
+    ended
+        .into_iter()
+        .flatten()
+        .for_each(|server| server.unwrap_or_else(|error| tracing::error!(%error, "a server died")));
     counted.context("the worker can't go on")
 }
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod bad_input;
+mod commands;
 mod counting;
 mod examples;
 mod fold_properties;

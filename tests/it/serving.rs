@@ -85,3 +85,20 @@ fn a_read_is_fast_with_100_000_users_stored() {
     let page = running.get("/v1/tenants/tenant-7/users?limit=500").json();
     assert_eq!(page["users"].as_array().map(Vec::len), Some(500));
 }
+
+#[test]
+fn sigterm_ends_it_well_and_the_next_start_goes_on() {
+    let deployment = Deployment::new(3);
+    for round in 1..=2 {
+        let mut running = deployment.serve();
+        deployment.emit(&bare(&format!("{round}"), "acme", "alice"));
+        deployment.await_counted();
+        running.child.terminate();
+        let status = running.child.wait(Duration::from_secs(30));
+        assert_eq!(status.code(), Some(0), "{}", running.child.output());
+    }
+    let running = deployment.serve();
+    assert_eq!(running.get("/v1/tenants/acme/users/alice/stats").json()["allTime"]["requests"], 2);
+    // Nothing was read again: a clean end leaves every watermark at the end.
+    assert_eq!(running.metric("indelible_records_total{outcome=\"counted\"}"), Some(0.0));
+}

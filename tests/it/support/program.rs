@@ -99,6 +99,11 @@ impl Running {
         format!("http://{}", self.api)
     }
 
+    /// Address and port of metrics and health.
+    pub(crate) fn ops_address(&self) -> &str {
+        &self.ops
+    }
+
     /// From the API's port; `path` begins with a slash.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
