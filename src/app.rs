@@ -52,7 +52,13 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
     let mut servers = vec![listen(ops, http::router(health.clone(), Arc::clone(&metrics)), &shutdown)];
     if role != Role::Worker {
         let reader = reader(config);
-        let router = api::router(ApiState::new(Arc::clone(&reader), config.limits, Arc::clone(&metrics)));
+        let router = api::router(ApiState {
+            reader: Arc::clone(&reader),
+            limits: config.limits,
+            metrics: Arc::clone(&metrics),
+            now: clock::now,
+            detail_months: config.retention.detail_months,
+        });
         let api = bind("INDELIBLE_LISTEN", config.listen).await?;
         tracing::info!(address = %api.local_addr()?, "serving the API");
         servers.push(listen(api, router, &shutdown));
