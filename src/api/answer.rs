@@ -1,28 +1,35 @@
-//! A good answer: its freshness, its ETag, and the 304 that a caller who has it already gets instead.
+//! A good answer: its figures, its freshness, its ETag, and the 304 that a caller who has it gets instead.
 //!
-//! The ETag is a hash of the answer without `asOf` and `lagSeconds`, so that polling a tenant that rests
-//! costs a header. It is weak, since the bytes do differ; `indelible-as-of` says on a 304, too, how fresh the
-//! unchanged answer is.
+//! The ETag is a hash of the answer without `asOf` and `lagSeconds`, so that polling a tenant that rests costs
+//! a header, and thus weak. Money is exact decimal text from an integer, never a float.
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::SecondsFormat;
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::domain::calendar::TimeMs;
+use crate::domain::counters::{Counters, Overflow};
+use crate::domain::{calendar::TimeMs, money::NanoDollars};
 use crate::store::AsOf;
 
-use super::problem::Problem;
+use super::{ApiState, Problem};
 
-const AS_OF: HeaderName = HeaderName::from_static("indelible-as-of");
+/// What an endpoint that asks the store returns.
+pub(super) type Answer<T> = Result<Dated<T>, Problem>;
 
-/// How fresh an answer is.
+/// An answer from the store, and how fresh it is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Freshness {
+pub(super) struct Dated<T> {
+    #[serde(flatten)]
+    content: T,
     /// Every event that reached Kafka before this instant is in the answer; null while nothing was ever counted.
     #[schema(required, format = DateTime)]
     as_of: Option<String>,
@@ -31,21 +38,21 @@ struct Freshness {
     lag_seconds: Option<i64>,
 }
 
-impl Freshness {
-    fn new(as_of: AsOf, now: DateTime<Utc>) -> Self {
+impl<T> Dated<T> {
+    pub(super) fn new(state: &ApiState, content: T, as_of: AsOf) -> Self {
         // The store's clock may be ahead of ours.
-        let lag = |time: TimeMs| (now.timestamp_millis().saturating_sub(time.0) / 1000).max(0);
-        Self { as_of: as_of.map(rfc3339_ms), lag_seconds: as_of.map(lag) }
+        let lag = |time: TimeMs| (TimeMs::of((state.now)()).0.saturating_sub(time.0) / 1000).max(0);
+        Self { content, as_of: as_of.map(rfc3339_ms), lag_seconds: as_of.map(lag) }
     }
 }
 
-/// An answer from the store.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Dated<T> {
-    #[serde(flatten)]
-    content: T,
-    #[serde(flatten)]
-    freshness: Freshness,
+impl<T: Serialize> IntoResponse for Dated<T> {
+    fn into_response(self) -> Response {
+        let as_of = self.as_of.as_deref().and_then(|time| HeaderValue::from_str(time).ok());
+        let mut response = respond(&self.content, &self).into_response();
+        response.headers_mut().extend(as_of.map(|time| (HeaderName::from_static("indelible-as-of"), time)));
+        response
+    }
 }
 
 /// An instant as the API writes it: `2026-11-24T10:00:00.000Z`.
@@ -53,60 +60,100 @@ pub(super) fn rfc3339_ms(time: TimeMs) -> String {
     time.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// 200 with the answer and its freshness, or 304 if the caller has this answer.
-///
-/// # Errors
-/// An internal problem, when the answer can't be written as JSON.
-pub(super) fn dated<T: Serialize>(
-    asked: &HeaderMap,
-    content: T,
-    as_of: AsOf,
-    now: DateTime<Utc>,
-) -> Result<Response, Problem> {
-    let tag = tag(&json(&content)?);
-    let freshness = Freshness::new(as_of, now);
-    let as_of = freshness.as_of.as_deref().map(HeaderValue::from_str).transpose().map_err(Problem::internal)?;
-    let mut response = respond(asked, json(&Dated { content, freshness })?, &tag)?;
-    response.headers_mut().extend(as_of.map(|time| (AS_OF, time)));
-    Ok(response)
+/// 200 with the answer, tagged by a hash of what counts as a change of it.
+pub(super) fn respond(tagged: &impl Serialize, answer: &impl Serialize) -> Result<Response, Problem> {
+    let tag = format!("W/\"{:032x}\"", xxh3_128(&serde_json::to_vec(tagged).map_err(Problem::internal)?));
+    let json = serde_json::to_vec(answer).map_err(Problem::internal)?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "private, no-cache"),
+        (header::VARY, "accept-encoding"),
+    ];
+    Ok((headers, [(header::ETAG, tag)], json).into_response())
 }
 
-/// The same for an answer that does not come from the store.
-///
-/// # Errors
-/// An internal problem, when the answer can't be written as JSON.
-pub(super) fn undated(asked: &HeaderMap, content: &impl Serialize) -> Result<Response, Problem> {
-    let json = json(content)?;
-    let tag = tag(&json);
-    respond(asked, json, &tag)
+/// A layer: 304 instead of an answer that the caller has, as `if-none-match` names its ETag.
+pub(super) async fn revalidate(request: Request, next: Next) -> Response {
+    let asked = request.headers().clone();
+    let mut response = next.run(request).await;
+    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    if tag.is_some_and(|tag| has(&asked, tag)) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
+    response
 }
 
-fn json(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(answer).map_err(Problem::internal)
-}
-
-fn tag(json: &[u8]) -> String {
-    format!("W/\"{:032x}\"", xxh3_128(json))
-}
-
-fn respond(asked: &HeaderMap, json: Vec<u8>, tag: &str) -> Result<Response, Problem> {
-    let mut response = if has(asked, tag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let mime = HeaderValue::from_static("application/json");
-        ([(header::CONTENT_TYPE, mime)], Body::from(json)).into_response()
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, HeaderValue::from_str(tag).map_err(Problem::internal)?);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    Ok(response)
-}
-
-/// Whether `if-none-match` names the tag; compared weakly, as RFC 9110 has it for a GET.
+/// Compared weakly, as RFC 9110 has it for a GET: with the quotes a tag is found in a list and never in another tag.
 fn has(asked: &HeaderMap, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-    let given = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    // Our tags hold no comma, so that a list can be split at any.
-    given.flat_map(|list| list.split(',')).map(str::trim).any(|one| one == "*" || opaque(one) == opaque(tag))
+    let mut given = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    given.any(|list| list.trim() == "*" || list.contains(tag.trim_start_matches("W/")))
+}
+
+/// Writes an amount in cents: a JSON number with up to 7 decimals, each of them right.
+pub(super) fn cents<S: Serializer>(cost: &NanoDollars, serializer: S) -> Result<S::Ok, S::Error> {
+    RawValue::from_string(cost.to_cents()).map_err(S::Error::custom)?.serialize(serializer)
+}
+
+/// Describes what [`cents`] writes.
+pub(super) fn cents_schema() -> Object {
+    let text = "US cents, exact, up to 7 decimals. Read it as a decimal: a binary float holds some only nearly.";
+    ObjectBuilder::new().schema_type(Type::Number).description(Some(text)).examples([42]).build()
+}
+
+/// An amount with its currency.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Cost {
+    /// Exact decimal text, up to 9 decimals.
+    #[schema(example = "57.868362")]
+    amount: String,
+    currency: &'static str,
+}
+
+impl From<NanoDollars> for Cost {
+    fn from(cost: NanoDollars) -> Self {
+        Self { amount: cost.to_dollars(), currency: "USD" }
+    }
+}
+
+/// Sums over requests.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Figures {
+    requests: i64,
+    /// Cached ones included.
+    tokens_in: i64,
+    /// Reasoning ones included.
+    tokens_out: i64,
+    /// `tokensIn` and `tokensOut` together.
+    pub(super) total_tokens: i64,
+    /// Of `tokensIn`.
+    cached_tokens: i64,
+    /// Of `tokensOut`.
+    reasoning_tokens: i64,
+    #[serde(serialize_with = "cents")]
+    #[schema(schema_with = cents_schema)]
+    pub(super) cost_cents: NanoDollars,
+    cost: Cost,
+    /// Whole milliseconds, rounded down; null when no request gave a latency.
+    #[schema(required)]
+    average_latency_ms: Option<i64>,
+}
+
+impl Figures {
+    pub(super) fn of(sum: &Counters) -> Result<Self, Overflow> {
+        Ok(Self {
+            requests: sum.requests,
+            tokens_in: sum.tokens_in,
+            tokens_out: sum.tokens_out,
+            total_tokens: sum.total_tokens()?,
+            cached_tokens: sum.cached_tokens,
+            reasoning_tokens: sum.reasoning_tokens,
+            cost_cents: sum.cost,
+            cost: sum.cost.into(),
+            average_latency_ms: sum.average_latency_ms(),
+        })
+    }
 }

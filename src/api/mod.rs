@@ -2,95 +2,62 @@
 //!
 //! Reads through [`Reader`] alone and never writes; decides nothing about counting and knows no Redis, no
 //! Kafka. An answer is exact or an error, never a guess: without the store there is a 503 and no zeros.
-//! One endpoint a file; read `user_stats.rs` first, then `figures.rs`. `observe.rs` is around every request.
+//! One family of endpoints a file; read `stats.rs` first.
 
-mod about;
 mod answer;
-mod ask;
-mod cursor;
-mod figures;
-mod observe;
 mod params;
 mod problem;
-mod span;
 mod stats;
-mod tenant_stats;
 mod usage;
-mod user_stats;
 mod users;
 
-use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
-use tower_http::trace::TraceLayer;
-use utoipa::OpenApi as _;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
+use tracing::Instrument as _;
+use utoipa::{OpenApi as _, ToSchema, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::domain::calendar::Month;
-use crate::ops::clock;
-use crate::ops::metrics::Metrics;
+use crate::ops::{clock, metrics::Metrics};
 use crate::quota::Limits;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 
-use observe::RequestId;
-use problem::{Kind, Problem};
+use answer::{Answer, Cost, Dated, Figures, cents, cents_schema, respond};
+use params::{ID, MonthQuery, NoQuery, Query, Whose};
+use problem::{Kind, Others, Problem, REQUEST_ID, StoreFails};
 
-/// Months before the current one whose days are kept, unless said otherwise.
-const DETAIL_MONTHS: u8 = 12;
+/// An answer is made of one call, and must be there within 2 s even when it is an error.
+const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// What every endpoint shares. Cheap to clone.
+#[expect(missing_debug_implementations, reason = "a reader has none")]
 #[derive(Clone)]
 pub struct ApiState {
-    reader: Arc<dyn Reader>,
-    limits: Limits,
-    metrics: Arc<Metrics>,
-    clock: fn() -> DateTime<Utc>,
-    detail_months: u8,
+    pub reader: Arc<dyn Reader>,
+    pub limits: Limits,
+    pub metrics: Arc<Metrics>,
+    /// [`crate::ops::clock::now`], but for tests.
+    pub now: fn() -> DateTime<Utc>,
+    /// The reader has days for the current month and this many before it.
+    pub detail_months: i32,
 }
 
 impl ApiState {
-    /// An API over `reader`, with the process's clock and days kept for the current month and the 12 before.
-    #[must_use]
-    pub fn new(reader: Arc<dyn Reader>, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self { reader, limits, metrics, clock: clock::now, detail_months: DETAIL_MONTHS }
-    }
-
-    /// Tells the time by `clock`: for tests.
-    #[must_use]
-    pub fn with_clock(mut self, clock: fn() -> DateTime<Utc>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// How many months before the current one the store keeps days for.
-    #[must_use]
-    pub fn with_detail_months(mut self, months: u8) -> Self {
-        self.detail_months = months;
-        self
-    }
-
-    fn now(&self) -> DateTime<Utc> {
-        (self.clock)()
-    }
-
-    fn month(&self) -> Month {
-        Month::of(self.now())
-    }
-}
-
-impl fmt::Debug for ApiState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiState")
-            .field("limits", &self.limits)
-            .field("detail_months", &self.detail_months)
-            .finish_non_exhaustive()
+    /// Awaits one call of the reader and counts its failure; no answer within the deadline is one, too.
+    async fn ask<T>(&self, call: BoxFuture<'_, Result<T, StoreError>>) -> Result<T, Problem> {
+        let late = |_| Err(StoreError::Unavailable(format!("no answer within {} ms", DEADLINE.as_millis())));
+        let answer = tokio::time::timeout(DEADLINE, call).await.unwrap_or_else(late);
+        Ok(answer.inspect_err(|error| self.metrics.store_failed(error.kind()))?)
     }
 }
 
@@ -98,45 +65,95 @@ impl fmt::Debug for ApiState {
 pub fn router(state: ApiState) -> Router {
     let (router, _) = endpoints().split_for_parts();
     router
-        .fallback(async || Problem::new(Kind::NotFound, "nothing is served here; /openapi.json lists what is"))
-        .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed, "read with GET or HEAD"))
-        // The last layer is the outermost. `observe` makes an answer of a panic that was caught within it.
+        .fallback(async || Problem::new(Kind::NOT_FOUND, "nothing is served here; /openapi.json lists what is"))
+        .method_not_allowed_fallback(async || Problem::new(Kind::METHOD_NOT_ALLOWED, "read with GET or HEAD"))
+        // The last layer is the outermost: a panic is caught within `observe`, whose id its problem bears.
+        .layer(from_fn(answer::revalidate))
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(TraceLayer::new_for_http().make_span_with(span_of).on_failure(()))
-        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .layer(from_fn_with_state(state.clone(), observe))
         .with_state(state)
+}
+
+/// The outermost layer: what it does not see is not counted.
+async fn observe(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let started = clock::instant();
+    let id = request_id(request.headers());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    // Labels have few values, whatever callers send.
+    let method = [Method::GET, Method::HEAD].into_iter().find(|known| known == request.method());
+    let method = method.as_ref().map_or("other", Method::as_str);
+    let span = tracing::error_span!("http", request_id = id, route);
+    let answer = async {
+        let response = next.run(request).await;
+        // The compression layer refuses by itself, with the whole answer as the body.
+        if response.status() != StatusCode::NOT_ACCEPTABLE {
+            return response;
+        }
+        Problem::new(Kind::NOT_ACCEPTABLE, "`accept-encoding` refuses both gzip and identity").into_response()
+    };
+    let mut response = REQUEST_ID.scope(id.clone(), answer.instrument(span)).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    HeaderValue::from_str(&id).ok().and_then(|id| headers.insert("x-request-id", id));
+    state.metrics.api_request(route, method, response.status().as_u16(), clock::instant() - started);
+    response
+}
+
+/// The caller's id if it is 1 to 128 printable ASCII characters, so that it can't fill the log; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let is_good = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(is_good);
+    // 128 bits from the standard library's random hash keys: unique enough for a log, and never a secret.
+    let keys = RandomState::new();
+    given.map_or_else(|| format!("{:016x}{:016x}", keys.hash_one(0), keys.hash_one(1)), str::to_owned)
 }
 
 /// The description of all endpoints, made from the code that serves them.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
+pub fn openapi() -> OpenApi {
     endpoints().into_openapi()
 }
 
 fn endpoints() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
-        .routes(routes!(user_stats::user_stats))
-        .routes(routes!(tenant_stats::tenant_stats))
+        .routes(routes!(stats::user_stats))
+        .routes(routes!(stats::tenant_stats))
         .routes(routes!(users::users))
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(usage::user_usage))
-        .routes(routes!(about::openapi_json))
-        .routes(routes!(about::version))
+        .routes(routes!(openapi_json))
+        .routes(routes!(version))
 }
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Indelible",
-        description = "Usage of AI services, counted exactly once. Times are RFC 3339 in UTC, ranges half-open; \
-                   errors are RFC 9457 problems. Every answer says how fresh it is."
+        description = "Usage of AI services, counted exactly once. Times in UTC, half-open ranges, RFC 9457 problems."
     ),
-    components(schemas(problem::Document))
+    components(schemas(Problem))
 )]
 struct ApiDoc;
 
-fn span_of(request: &Request) -> tracing::Span {
-    let id = request.extensions().get::<RequestId>().map_or("", RequestId::as_str);
-    tracing::debug_span!("http", method = %request.method(), path = request.uri().path(), request_id = id)
+/// This description
+#[utoipa::path(get, path = "/openapi.json", tag = "about", responses((status = 200, body = serde_json::Value), Others))]
+async fn openapi_json(_: Query<NoQuery>) -> Result<Response, Problem> {
+    let description = openapi();
+    respond(&description, &description)
+}
+
+/// The running program.
+#[derive(Debug, Serialize, ToSchema)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// The running version
+#[utoipa::path(get, path = "/version", tag = "about", responses((status = 200, body = Version), Others))]
+async fn version(_: Query<NoQuery>) -> Result<Response, Problem> {
+    let version = Version { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+    respond(&version, &version)
 }

@@ -1,47 +1,87 @@
-//! What the stats of a user and of a tenant have in common.
+//! `GET /v1/tenants/{tenant}/stats` and the same for a user: all about one of them on one page.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::calendar::Month;
 use crate::domain::counters::{Counters, MonthUsage, Overflow};
-use crate::store::Usage;
+use crate::domain::{calendar::Month, delta::Scope, event::Output};
+use crate::quota::{Assessment, assess};
+use crate::store::{OutputCount, SavedOutput, Usage};
 
-use super::figures::Figures;
+use super::answer::rfc3339_ms;
+use super::{Answer, ApiState, Dated, Figures, ID, MonthQuery, Others, Problem, Query, StoreFails, Whose};
+
+/// What a user used. A user never seen has zeros.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserStats {
+    user_id: String,
+    #[serde(flatten)]
+    stats: Stats,
+    quota: Quota,
+    /// The newest 20 saved outputs, of any month, the newest first.
+    recent_activity: Vec<Activity>,
+}
+
+/// The tokens of the month shown against the user's monthly limit.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Quota {
+    limit_tokens: i64,
+    used_tokens: i64,
+    /// Rounded down, and 100 when more is used.
+    #[schema(minimum = 0, maximum = 100)]
+    percent: u8,
+}
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+struct Activity {
+    output_id: String,
+    kind: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+/// What one user or all users of a tenant together used. A quota is a user's alone.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Stats {
+    tenant_id: String,
     /// The month shown as `thisMonth`.
-    #[schema(example = "2026-11")]
     month: String,
     this_month: Period,
     all_time: Period,
     outputs: Outputs,
 }
 
-impl Stats {
-    /// # Errors
-    /// [`Overflow`]
-    pub(super) fn of(usage: &Usage, month: Month) -> Result<Self, Overflow> {
-        let mut all = MonthUsage::default();
-        for one in usage.months.values() {
-            all.add(one)?;
-        }
-        Ok(Self {
-            month: month.to_string(),
-            this_month: usage.months.get(&month).map_or_else(|| Period::of(&MonthUsage::default()), Period::of)?,
-            all_time: Period::of(&all)?,
-            outputs: Outputs::of(usage),
-        })
-    }
+/// Saved outputs that are not deleted, by kind.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Outputs {
+    /// Created in the month shown.
+    this_month: BTreeMap<String, i64>,
+    all_time: BTreeMap<String, i64>,
+}
 
-    /// Tokens in and out of the month shown.
-    pub(super) fn tokens_this_month(&self) -> i64 {
-        self.this_month.total.total_tokens
+impl Stats {
+    fn of(scope: &Scope, usage: &Usage, month: Month) -> Result<Self, Overflow> {
+        let mut all = MonthUsage::default();
+        usage.months.values().try_for_each(|month| all.add(month))?;
+        let outputs = |count: fn(&OutputCount) -> i64| {
+            usage.outputs.iter().map(|(kind, counts)| (kind.to_string(), count(counts))).collect()
+        };
+        Ok(Self {
+            tenant_id: scope.tenant.to_string(),
+            month: month.to_string(),
+            this_month: Period::of(usage.months.get(&month).unwrap_or(&MonthUsage::default()))?,
+            all_time: Period::of(&all)?,
+            outputs: Outputs { this_month: outputs(|count| count.month), all_time: outputs(|count| count.all_time) },
+        })
     }
 }
 
@@ -74,57 +114,70 @@ struct ModelFigures {
 }
 
 impl Period {
-    /// # Errors
-    /// [`Overflow`]
     fn of(usage: &MonthUsage) -> Result<Self, Overflow> {
-        let groups = || usage.groups.iter();
+        let by_assistant = ranked(usage.groups.iter().map(|(group, sum)| (group.assistant.as_str(), sum)))?;
+        let by_model = ranked(usage.groups.iter().map(|(group, sum)| (group.model.as_str(), sum)))?;
         Ok(Self {
             total: Figures::of(&usage.total()?)?,
             tool_invocations: usage.tools.iter().map(|(tool, calls)| (tool.to_string(), *calls)).collect(),
-            by_assistant: ranked(groups().map(|(group, sum)| (group.assistant.as_str(), sum)), |assistant, sum| {
-                AssistantFigures { assistant, sum }
-            })?,
-            by_model: ranked(groups().map(|(group, sum)| (group.model.as_str(), sum)), |model, sum| ModelFigures {
-                model,
-                sum,
-            })?,
+            by_assistant: by_assistant
+                .into_iter()
+                .map(|(assistant, sum)| AssistantFigures { assistant, sum })
+                .collect(),
+            by_model: by_model.into_iter().map(|(model, sum)| ModelFigures { model, sum }).collect(),
         })
     }
 }
 
 /// Adds up the groups of one name, and puts the dearest first.
-fn ranked<'a, T>(
-    groups: impl Iterator<Item = (&'a str, &'a Counters)>,
-    item: impl Fn(String, Figures) -> T,
-) -> Result<Vec<T>, Overflow> {
-    let mut sums = BTreeMap::<&str, Counters>::new();
+fn ranked<'a>(groups: impl Iterator<Item = (&'a str, &'a Counters)>) -> Result<Vec<(String, Figures)>, Overflow> {
+    let mut sums = BTreeMap::<_, Counters>::new();
     for (name, sum) in groups {
         sums.entry(name).or_default().add(sum)?;
     }
-    let mut ranked = Vec::with_capacity(sums.len());
-    for (name, sum) in &sums {
-        ranked.push((Reverse((sum.cost, sum.total_tokens()?)), item((*name).to_owned(), Figures::of(sum)?)));
-    }
+    let figures = sums.iter().map(|(name, sum)| Ok(((*name).to_owned(), Figures::of(sum)?)));
+    let mut ranked: Vec<(_, Figures)> = figures.collect::<Result<_, Overflow>>()?;
     // Stable, and in the order of names before.
-    ranked.sort_by_key(|(rank, _)| *rank);
-    Ok(ranked.into_iter().map(|(_, item)| item).collect())
+    ranked.sort_by_key(|(_, sum)| Reverse((sum.cost_cents, sum.total_tokens)));
+    Ok(ranked)
 }
 
-/// Saved outputs that are not deleted, by kind.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Outputs {
-    /// Created in the month shown.
-    this_month: BTreeMap<String, i64>,
-    all_time: BTreeMap<String, i64>,
+/// A user's usage, quota, saved outputs and recent activity
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/users/{user}/stats", tag = "stats",
+    params(("tenant" = String, Path, description = ID), ("user" = String, Path, description = ID), MonthQuery),
+    responses((status = 200, body = Dated<UserStats>), Others, StoreFails)
+)]
+pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Query<MonthQuery>) -> Answer<UserStats> {
+    let (stats, usage) = stats(&state, &whose.0, query.0.month).await?;
+    let Assessment { limit_tokens, used_tokens, percent } = assess(stats.this_month.total.total_tokens, state.limits);
+    let activity = |SavedOutput { output: Output { kind, id }, created }| Activity {
+        output_id: id.to_string(),
+        kind: kind.to_string(),
+        created_at: rfc3339_ms(created),
+    };
+    let answer = UserStats {
+        user_id: whose.0.user.map(|user| user.to_string()).unwrap_or_default(),
+        stats,
+        quota: Quota { limit_tokens, used_tokens, percent },
+        recent_activity: usage.recent.into_iter().map(activity).collect(),
+    };
+    Ok(Dated::new(&state, answer, usage.as_of))
 }
 
-impl Outputs {
-    fn of(usage: &Usage) -> Self {
-        let counts = || usage.outputs.iter();
-        Self {
-            this_month: counts().map(|(kind, count)| (kind.to_string(), count.month)).collect(),
-            all_time: counts().map(|(kind, count)| (kind.to_string(), count.all_time)).collect(),
-        }
-    }
+/// A tenant's usage and saved outputs
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/stats", tag = "stats",
+    params(("tenant" = String, Path, description = ID), MonthQuery),
+    responses((status = 200, body = Dated<Stats>), Others, StoreFails)
+)]
+pub(super) async fn tenant_stats(state: State<ApiState>, whose: Whose, query: Query<MonthQuery>) -> Answer<Stats> {
+    let (stats, usage) = stats(&state, &whose.0, query.0.month).await?;
+    Ok(Dated::new(&state, stats, usage.as_of))
+}
+
+async fn stats(state: &ApiState, scope: &Scope, month: Option<Month>) -> Result<(Stats, Usage), Problem> {
+    let month = month.unwrap_or_else(|| Month::of((state.now)()));
+    let usage = state.ask(state.reader.usage(scope, month)).await?;
+    Ok((Stats::of(scope, &usage, month)?, usage))
 }

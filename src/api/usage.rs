@@ -1,26 +1,25 @@
 //! `GET /v1/tenants/{tenant}/usage` and the same for a user: usage over time.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::iter::successors;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
-use chrono::{NaiveDate, NaiveTime, SecondsFormat};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::counters::{DayUsage, MonthUsage, Overflow};
-use crate::domain::delta::Scope;
-use crate::store::AsOf;
+use crate::domain::counters::{DayUsage, Overflow};
+use crate::domain::{calendar::Month, money::NanoDollars};
 
-use super::ApiState;
-use super::answer::{Dated, dated};
-use super::ask::ask;
-use super::figures::{Cents, Cost};
-use super::params::{Query, TenantPath, UserPath};
-use super::problem::{Others, Problem, StoreFails};
-use super::span::{self, month_of};
+use super::{Answer, ApiState, Cost, Dated, ID, Kind, Others, Problem, Query, StoreFails, Whose, cents, cents_schema};
+
+/// The width of a bucket, in UTC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Bucket {
+    #[default]
+    Day,
+    Month,
+}
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -35,19 +34,19 @@ pub(super) struct UsageQuery {
     to: Option<String>,
     /// `day` by default. At most 400 days, in the current month and the 12 before it; at most 120 months.
     #[param(inline)]
-    bucket: Option<span::Bucket>,
+    bucket: Option<Bucket>,
 }
 
 /// Usage over time. Buckets without usage are listed, with zeros.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Series {
+pub(super) struct Series {
     tenant_id: String,
     /// Absent for the tenant as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user_id: Option<String>,
-    bucket: span::Bucket,
+    bucket: Bucket,
     buckets: Vec<BucketFigures>,
 }
 
@@ -61,92 +60,118 @@ struct BucketFigures {
     end: String,
     requests: i64,
     total_tokens: i64,
-    cost_cents: Cents,
+    #[serde(serialize_with = "cents")]
+    #[schema(schema_with = cents_schema)]
+    cost_cents: NanoDollars,
     cost: Cost,
-}
-
-impl BucketFigures {
-    fn new(days: Range<NaiveDate>, sum: DayUsage) -> Self {
-        let instant =
-            |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc().to_rfc3339_opts(SecondsFormat::Secs, true);
-        Self {
-            start: instant(days.start),
-            end: instant(days.end),
-            requests: sum.requests,
-            total_tokens: sum.tokens,
-            cost_cents: Cents(sum.cost),
-            cost: sum.cost.into(),
-        }
-    }
 }
 
 /// A tenant's usage over time
 #[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/usage",
-    tag = "usage",
-    params(TenantPath, UsageQuery),
+    get, path = "/v1/tenants/{tenant}/usage", tag = "usage",
+    params(("tenant" = String, Path, description = ID), UsageQuery),
     responses((status = 200, body = Dated<Series>), Others, StoreFails)
 )]
-pub(super) async fn tenant_usage(
-    State(state): State<ApiState>,
-    TenantPath { tenant }: TenantPath,
-    Query(query): Query<UsageQuery>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    series(&state, Scope { tenant, user: None }, &query, &headers).await
+pub(super) async fn tenant_usage(state: State<ApiState>, whose: Whose, query: Query<UsageQuery>) -> Answer<Series> {
+    user_usage(state, whose, query).await
 }
 
 /// A user's usage over time
 #[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/users/{user}/usage",
-    tag = "usage",
-    params(UserPath, UsageQuery),
+    get, path = "/v1/tenants/{tenant}/users/{user}/usage", tag = "usage",
+    params(("tenant" = String, Path, description = ID), ("user" = String, Path, description = ID), UsageQuery),
     responses((status = 200, body = Dated<Series>), Others, StoreFails)
 )]
-pub(super) async fn user_usage(
-    State(state): State<ApiState>,
-    UserPath { tenant, user }: UserPath,
-    Query(query): Query<UsageQuery>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    series(&state, Scope { tenant, user: Some(user) }, &query, &headers).await
-}
-
-async fn series(state: &ApiState, scope: Scope, query: &UsageQuery, headers: &HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Query<UsageQuery>) -> Answer<Series> {
+    let (Whose(scope), Query(query)) = (whose, query);
     let bucket = query.bucket.unwrap_or_default();
-    let (from, to) = (query.from.as_deref(), query.to.as_deref());
-    let spans = span::buckets(bucket, from, to, state.now(), state.detail_months)?;
+    let starts = query.starts(bucket, (state.now)(), state.detail_months)?;
+    // By the first day of a bucket.
     let (sums, as_of) = match bucket {
-        span::Bucket::Day => days(state, &scope, &spans).await?,
-        span::Bucket::Month => months(state, &scope).await?,
+        Bucket::Day => {
+            let (first, last) = (midnight(starts[0]), midnight(starts[starts.len() - 1]));
+            state.ask(state.reader.days(&scope, Month::of(first), Month::of(last))).await?
+        }
+        Bucket::Month => {
+            let usage = state.ask(state.reader.usage(&scope, Month::of((state.now)()))).await?;
+            let sums = usage.months.iter().map(|(month, usage)| {
+                let total = usage.total()?;
+                let sum = DayUsage { requests: total.requests, tokens: total.total_tokens()?, cost: total.cost };
+                Ok((month.start().date_naive(), sum))
+            });
+            (sums.collect::<Result<_, Overflow>>()?, usage.as_of)
+        }
     };
-    let sum = |span: &Range<NaiveDate>| sums.get(&span.start).copied().unwrap_or_default();
-    let series = Series {
-        tenant_id: scope.tenant.to_string(),
-        user_id: scope.user.as_ref().map(ToString::to_string),
-        bucket,
-        buckets: spans.into_iter().map(|span| BucketFigures::new(span.clone(), sum(&span))).collect(),
-    };
-    dated(headers, series, as_of, state.now())
+    let figures = |start| figures(bucket, start, sums.get(&start).copied().unwrap_or_default());
+    let (tenant_id, user_id) = (scope.tenant.to_string(), scope.user.map(|user| user.to_string()));
+    let series = Series { tenant_id, user_id, bucket, buckets: starts.into_iter().map(figures).collect() };
+    Ok(Dated::new(&state, series, as_of))
 }
 
-/// Sums by the first day of their bucket, and their freshness.
-type Sums = (BTreeMap<NaiveDate, DayUsage>, AsOf);
-
-async fn days(state: &ApiState, scope: &Scope, spans: &[Range<NaiveDate>]) -> Result<Sums, Problem> {
-    let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok(Sums::default()) };
-    ask(state, state.reader.days(scope, month_of(first.start), month_of(last.start))).await
+fn figures(bucket: Bucket, start: NaiveDate, DayUsage { requests, tokens, cost }: DayUsage) -> BucketFigures {
+    let instant = |day| midnight(day).to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (start, end) = (instant(start), instant(bucket.step(start, 1)));
+    BucketFigures { start, end, requests, total_tokens: tokens, cost_cents: cost, cost: cost.into() }
 }
 
-async fn months(state: &ApiState, scope: &Scope) -> Result<Sums, Problem> {
-    let usage = ask(state, state.reader.usage(scope, state.month())).await?;
-    let sums = usage.months.iter().map(|(month, usage)| Ok((month.start().date_naive(), sum(usage)?)));
-    Ok((sums.collect::<Result<_, Overflow>>()?, usage.as_of))
+impl UsageQuery {
+    /// The first days of the buckets asked for, in order; at least one. Days that are no longer kept are
+    /// refused: zeros would be untrue.
+    fn starts(&self, bucket: Bucket, now: DateTime<Utc>, detail_months: i32) -> Result<Vec<NaiveDate>, Problem> {
+        let (default, max) = match bucket {
+            Bucket::Day => (30, 400),
+            Bucket::Month => (12, 120),
+        };
+        let read = |name, text: &Option<_>| text.as_deref().map(|text| bucket.read(name, text)).transpose();
+        let to = read("to", &self.to)?.unwrap_or_else(|| bucket.step(now.date_naive(), 1));
+        let from = read("from", &self.from)?.unwrap_or_else(|| bucket.step(to, -default));
+        let invalid = |detail: String| Err(Problem::new(Kind::INVALID_PARAMETER, detail));
+        if from >= to {
+            return invalid(format!("from: {from} is not before `to`, {to}"));
+        }
+        let kept = Month::of(now).plus(-detail_months).start().date_naive();
+        if bucket == Bucket::Day && from < kept {
+            let days = format!("days are kept for the current month and the {detail_months} before it");
+            let detail =
+                format!("from: {from} is before {kept}, and {days}; use bucket=month, months are kept for good");
+            return Err(Problem::new(Kind::DAY_DETAIL_GONE, detail));
+        }
+        let starts = successors(Some(from), |start| Some(bucket.step(*start, 1))).take_while(|start| *start < to);
+        let starts: Vec<_> = starts.take(max + 1).collect();
+        if starts.len() > max {
+            return invalid(format!("from: there are more than {max} buckets from {from} to {to}"));
+        }
+        Ok(starts)
+    }
 }
 
-fn sum(usage: &MonthUsage) -> Result<DayUsage, Overflow> {
-    let total = usage.total()?;
-    Ok(DayUsage { requests: total.requests, tokens: total.total_tokens()?, cost: total.cost })
+impl Bucket {
+    /// The start of the bucket `count` after the one that holds the day.
+    fn step(self, day: NaiveDate, count: i32) -> NaiveDate {
+        match self {
+            Self::Day => day + TimeDelta::days(i64::from(count)),
+            Self::Month => Month::of(midnight(day)).plus(count).start().date_naive(),
+        }
+    }
+
+    /// Reads `from` or `to`: the start of a bucket.
+    fn read(self, name: &str, text: &str) -> Result<NaiveDate, Problem> {
+        let (rests, width, short, day): (&[_], _, _, _) = match self {
+            Self::Day => (&["T00:00:00Z", ""], "day", "2026-11-24", "2026-11-24"),
+            Self::Month => (&["-01T00:00:00Z", "T00:00:00Z", ""], "month", "2026-11", "2026-11-01"),
+        };
+        // Nothing but an instant with one of the ends left out is taken; chrono alone would take more.
+        let instants = rests.iter().filter_map(|rest| DateTime::parse_from_rfc3339(&format!("{text}{rest}")).ok());
+        let mut starts = instants
+            .map(|time| time.to_utc())
+            .filter(|time| *time == midnight(self.step(time.date_naive(), 0)) && (0..=9999).contains(&time.year()));
+        starts.next().map(|time| time.date_naive()).ok_or_else(|| {
+            let right = format!("a {width} such as {short} or the start of one in UTC such as {day}T00:00:00Z");
+            Problem::new(Kind::INVALID_PARAMETER, format!("{name}: {text:?} is not {right}"))
+        })
+    }
+}
+
+fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
 }

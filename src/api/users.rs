@@ -1,45 +1,26 @@
 //! `GET /v1/tenants/{tenant}/users`: who used most in a month, page by page.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::calendar::Month;
-use crate::domain::counters::{Counters, Overflow};
 use crate::domain::ids::{TenantId, UserId};
+use crate::domain::{calendar::Month, counters::Overflow};
 use crate::store::{Sort, UserCursor};
 
-use super::ApiState;
-use super::answer::{Dated, dated};
-use super::ask::ask;
-use super::cursor::{self, List};
-use super::figures::Figures;
-use super::params::{Query, TenantPath, parsed};
-use super::problem::{Kind, Others, Problem, StoreFails};
-
-const DEFAULT_LIMIT: u16 = 50;
-const MAX_LIMIT: u16 = 500;
+use super::params::month;
+use super::{Answer, ApiState, Dated, Figures, ID, Kind, Others, Problem, Query, StoreFails, Whose};
 
 /// What the list is ordered by, the greatest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum SortBy {
+enum SortBy {
     #[default]
     Cost,
     Tokens,
     Requests,
-}
-
-impl From<SortBy> for Sort {
-    fn from(sort: SortBy) -> Self {
-        match sort {
-            SortBy::Cost => Self::Cost,
-            SortBy::Tokens => Self::Tokens,
-            SortBy::Requests => Self::Requests,
-        }
-    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -47,7 +28,7 @@ impl From<SortBy> for Sort {
 #[into_params(parameter_in = Query)]
 pub(super) struct UsersQuery {
     /// The month shown, in UTC; that of the cursor or else the current one by default.
-    #[serde(default, deserialize_with = "parsed")]
+    #[serde(default, deserialize_with = "month")]
     #[param(value_type = Option<String>, pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", example = "2026-11")]
     month: Option<Month>,
     /// The order, the greatest first; that of the cursor or else `cost` by default.
@@ -63,9 +44,8 @@ pub(super) struct UsersQuery {
 /// A page of a tenant's users. A user whose figures change between two pages may be on both or on neither.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Users {
+pub(super) struct Users {
     tenant_id: String,
-    #[schema(example = "2026-11")]
     month: String,
     users: Vec<UserFigures>,
     /// For the next page; null on the last one.
@@ -81,53 +61,60 @@ struct UserFigures {
     sum: Figures,
 }
 
-impl UserFigures {
-    fn of((user, sum): &(UserId, Counters)) -> Result<Self, Overflow> {
-        Ok(Self { user_id: user.to_string(), sum: Figures::of(sum)? })
-    }
-}
-
 /// A tenant's users in a month, those who used most first
 #[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/users",
-    tag = "users",
-    params(TenantPath, UsersQuery),
+    get, path = "/v1/tenants/{tenant}/users", tag = "users",
+    params(("tenant" = String, Path, description = ID), UsersQuery),
     responses((status = 200, body = Dated<Users>), Others, StoreFails)
 )]
-pub(super) async fn users(
-    State(state): State<ApiState>,
-    TenantPath { tenant }: TenantPath,
-    Query(query): Query<UsersQuery>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let (list, after) = place(tenant, &query, state.month())?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::new(Kind::InvalidParameter, format!("limit: {limit} is not from 1 to {MAX_LIMIT}")));
+pub(super) async fn users(state: State<ApiState>, whose: Whose, Query(query): Query<UsersQuery>) -> Answer<Users> {
+    let (tenant, limit) = (whose.0.tenant, query.limit.unwrap_or(50));
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::new(Kind::INVALID_PARAMETER, format!("limit: {limit} is not from 1 to 500")));
     }
-    let page = state.reader.users(&list.tenant, list.month, list.sort.into(), after, usize::from(limit));
-    let page = ask(&state, page).await?;
-    let users = Users {
-        tenant_id: list.tenant.to_string(),
-        month: list.month.to_string(),
-        users: page.users.iter().map(UserFigures::of).collect::<Result<_, _>>()?,
-        next_cursor: page.next.map(|end| cursor::write(&list, &end)).transpose()?,
+    let (month, sort, after) = place(&tenant, &query, Month::of((state.now)()))?;
+    let by = match sort {
+        SortBy::Cost => Sort::Cost,
+        SortBy::Tokens => Sort::Tokens,
+        SortBy::Requests => Sort::Requests,
     };
-    dated(&headers, users, page.as_of, state.now())
+    let page = state.ask(state.reader.users(&tenant, month, by, after, limit.into())).await?;
+    let figures = |(user, sum): &(UserId, _)| Ok(UserFigures { user_id: user.to_string(), sum: Figures::of(sum)? });
+    let users = Users {
+        tenant_id: tenant.to_string(),
+        month: month.to_string(),
+        users: page.users.iter().map(figures).collect::<Result<_, Overflow>>()?,
+        next_cursor: page.next.map(|end| write(&tenant, month, sort, &end)).transpose()?,
+    };
+    Ok(Dated::new(&state, users, page.as_of))
 }
 
-/// Which list, and where in it. A cursor brings its month and order along, so that paging over the end of a
-/// month stays in the month it began in; what is given beside it must agree.
-fn place(tenant: TenantId, query: &UsersQuery, current: Month) -> Result<(List, Option<UserCursor>), Problem> {
-    let Some(text) = &query.cursor else {
-        let (month, sort) = (query.month.unwrap_or(current), query.sort.unwrap_or_default());
-        return Ok((List { tenant, month, sort }, None));
+/// Month, order and place asked for. A cursor names its list: handed to another list it is refused rather than
+/// read as a place there, and paging over the end of a month stays in the month it began in.
+fn place(tenant: &TenantId, query: &UsersQuery, now: Month) -> Result<(Month, SortBy, Option<UserCursor>), Problem> {
+    let Some(cursor) = &query.cursor else {
+        return Ok((query.month.unwrap_or(now), query.sort.unwrap_or_default(), None));
     };
-    let (list, end) = cursor::read(text)?;
-    let asked = List { tenant, month: query.month.unwrap_or(list.month), sort: query.sort.unwrap_or(list.sort) };
-    if asked != list {
-        return Err(cursor::refuse("belongs to another tenant, month or order"));
+    let refuse = |why| Problem::new(Kind::INVALID_CURSOR, format!("`cursor` {why}; start again without it"));
+    let (of, month, sort, end) = read(cursor).ok_or_else(|| refuse("is not a `nextCursor` of this version"))?;
+    if (&of, query.month.unwrap_or(month), query.sort.unwrap_or(sort)) != (tenant, month, sort) {
+        return Err(refuse("belongs to another tenant, month or order"));
     }
-    Ok((list, Some(end)))
+    Ok((month, sort, Some(end)))
+}
+
+/// In every cursor. Another layout gets another number, so that an old cursor is refused and not misread.
+const VERSION: u8 = 1;
+
+fn write(tenant: &TenantId, month: Month, sort: SortBy, end: &UserCursor) -> Result<String, Problem> {
+    let fields = (VERSION, tenant.as_str(), month.to_string(), sort, end.value, end.user.as_str());
+    serde_json::to_vec(&fields).map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(Problem::internal)
+}
+
+fn read(cursor: &str) -> Option<(TenantId, Month, SortBy, UserCursor)> {
+    let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (version, tenant, month, sort, value, user): (u8, String, String, _, _, String) =
+        serde_json::from_slice(&json).ok()?;
+    let end = UserCursor { value, user: UserId::new(&user).ok()? };
+    (version == VERSION).then_some((TenantId::new(&tenant).ok()?, month.parse().ok()?, sort, end))
 }

@@ -75,7 +75,7 @@ async fn bad_requests() {
 
 #[tokio::test]
 async fn days_are_kept_as_long_as_the_store_is_set_up_for() {
-    let app = router(state(world(), Arc::new(Metrics::new(&[]).expect("metrics"))).with_detail_months(0));
+    let app = router(ApiState { detail_months: 0, ..state(world(), Arc::new(Metrics::new(&[]).expect("metrics"))) });
     assert_eq!(get(&app, "/v1/tenants/acme/usage?from=2026-11-01").await.status, StatusCode::OK);
     assert_eq!(get(&app, "/v1/tenants/acme/usage?from=2026-10-31").await.problem(), "day-detail-gone");
 }
