@@ -158,7 +158,7 @@ fn address() -> String {
 fn command(env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BINARY);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("INDELIBLE_") {
+        if name == "RUST_LOG" || name.to_string_lossy().starts_with("INDELIBLE_") {
             command.env_remove(name);
         }
     }
