@@ -8,6 +8,7 @@ pub mod settings;
 
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::app::{self, Role};
@@ -18,6 +19,8 @@ use settings::{Config, Settings};
 
 /// Settings that can't be used (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
+/// What the demo logs: not the records that its story has rejected, nor what its broker does not know.
+const QUIET: &str = "warn,librdkafka=error,indelible::ingest::job=error,indelible::ingest::topics=error";
 
 /// Usage metering for AI services: Kafka events into Redis counters, exactly once.
 ///
@@ -95,7 +98,14 @@ pub fn run() -> ExitCode {
         }
         Command::Config { what: ConfigWhat::Show } => config::show(&Cli::command(), &matches),
         command => match cli.settings.check() {
-            Ok(config) => run_with(command, config),
+            Ok(mut config) => {
+                let logs_said =
+                    matches.value_source("log_filter").is_some_and(|from| from != ValueSource::DefaultValue);
+                if matches!(command, Command::Demo { .. }) && !logs_said {
+                    config.log_filter = QUIET.to_owned();
+                }
+                run_with(command, config)
+            }
             Err(faults) => config::report(&faults),
         },
     }
@@ -108,7 +118,7 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Command::Serve { role } => in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await),
-        Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(once, shutdown).await),
+        Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(&config, once, shutdown).await),
         Command::Emit { file, lenient } => emit::run(&config, &file, lenient),
         Command::Healthcheck => healthcheck::run(config.ops_listen),
         Command::Schema { .. } | Command::Completions { .. } => Ok(()),

@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod commands;
 mod counting;
+mod demo;
 mod examples;
 mod fold_properties;
 mod freshness;

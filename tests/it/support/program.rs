@@ -11,7 +11,7 @@ use super::child::Child;
 use super::port::free_port;
 use super::wait::{START, within};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_indelible");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_indelible");
 
 /// How long the program may take for an answer on a busy machine.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -158,7 +158,7 @@ fn address() -> String {
 fn command(env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BINARY);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("INDELIBLE_") {
+        if name == "RUST_LOG" || name.to_string_lossy().starts_with("INDELIBLE_") {
             command.env_remove(name);
         }
     }
@@ -166,7 +166,7 @@ fn command(env: &[(&str, &str)]) -> Command {
     command
 }
 
-fn fetch(url: &str, headers: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
+pub(crate) fn fetch(url: &str, headers: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER)).proxy(None);
     let mut request = agent.build().new_agent().get(url);
     for (name, value) in headers {
