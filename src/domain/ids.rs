@@ -26,6 +26,10 @@ fn check(text: &str) -> Result<(), IdFault> {
     if text.len() > MAX_ID_BYTES {
         return Err(IdFault::TooLong(text.len()));
     }
+    // Nearly every id is visible ASCII throughout, of which nothing is wrong.
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
     // Line and paragraph separators are not controls by category, yet break a line as one does.
     if let Some(control) = text.chars().find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err(IdFault::NotPrintable(control));

@@ -14,7 +14,3 @@ pub const ALL: [(&str, &str); 4] = [
 pub fn get(type_name: &str) -> Option<&'static str> {
     ALL.iter().find(|(name, _)| *name == type_name).map(|(_, text)| *text)
 }
-
-#[cfg(test)]
-#[path = "../../tests/unit/ingest/schemas.rs"]
-mod tests;

@@ -90,6 +90,15 @@ fn invalid_examples_are_refused_by_every_schema_and_the_decoder() {
 }
 
 #[test]
+fn a_schema_is_found_by_its_name() {
+    for (name, text) in schemas::ALL {
+        assert_eq!(schemas::get(name), Some(text));
+        assert!(text.contains(&format!("\"$id\": \"urn:indelible:schema:{name}\"")), "{name}");
+    }
+    assert_eq!(schemas::get("ai.usage.recorded.v2"), None);
+}
+
+#[test]
 fn the_schemas_own_examples_are_valid() {
     for (name, text) in schemas::ALL {
         let schema: Value = serde_json::from_str(text).expect(name);

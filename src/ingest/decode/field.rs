@@ -1,144 +1,144 @@
-//! One field: its name and its JSON text, read as what the event needs it to be.
+//! A JSON object as the raw texts of the fields that we know, borrowed from the record.
+//!
+//! Each field is read only when, and as what, it is asked for. So the order of fields in the record never
+//! decides which fault is reported, and a number never passes through a float.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
-use super::entries::{Entries, Text};
-use super::number;
-use super::object::{Level, Object};
+use super::count::count;
 use super::reason::{Reason, Reject, quote};
-use super::time::rfc3339;
-use crate::domain::ids::{IdFault, Tool};
+use crate::domain::ids::IdFault;
 use crate::domain::money::NanoDollars;
 
-/// The most tools that one event may name: each is a counter that is kept for months.
-const MAX_TOOLS: usize = 64;
+macro_rules! fields {
+    ($($field:ident = $name:literal,)+) => {
+        /// The fields that we read, at any level; all others are ignored.
+        #[derive(Debug, Deserialize)]
+        pub(super) struct Fields<'a> {
+            $(#[serde(borrow, rename = $name, default = "null")] $field: &'a RawValue,)+
+        }
 
-/// A field's name as its producer knows it: `tokensIn`, `output.id`, `ce_time`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Name(pub(super) &'static str);
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
+        impl<'a> Fields<'a> {
+            $(pub(super) fn $field(&self) -> Field<'a> {
+                Field { name: $name, json: self.$field.get() }
+            })+
+        }
+    };
 }
 
-/// A field that is there and not null.
+/// What stands for a field that is absent.
+fn null() -> &'static RawValue {
+    RawValue::NULL
+}
+
+fields! {
+    // A CloudEvent's attributes in structured mode.
+    spec_version = "specversion", id = "id", source = "source", event_type = "type", time = "time",
+    content_type = "datacontenttype", data = "data", data_base64 = "data_base64",
+    // Its data.
+    tenant_id = "tenantId", user_id = "userId", assistant = "assistant", model = "model",
+    tokens_in = "tokensIn", tokens_out = "tokensOut", total_tokens = "totalTokens",
+    cached_tokens = "cachedTokens", reasoning_tokens = "reasoningTokens", cost_cents = "costCents",
+    latency_ms = "latencyMs", tool_invocations = "toolInvocations", output = "output",
+    output_id = "outputId", kind = "kind",
+    // What a bare record has instead of an envelope.
+    request_id = "requestId", created_at = "createdAt",
+}
+
+/// A field of an object, by the name that its producer knows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field<'a> {
-    name: Name,
-    /// One JSON value, not empty.
-    raw: &'a str,
+    pub(super) name: &'static str,
+    /// One JSON value; null where it is absent.
+    json: &'a str,
 }
 
 impl<'a> Field<'a> {
-    pub(super) fn new(name: Name, raw: &'a str) -> Self {
-        Self { name, raw }
+    pub(super) fn is_there(self) -> bool {
+        self.json != "null"
     }
 
-    /// # Errors
-    /// `invalid_field`, when the field is not a string of Unicode text.
-    pub(super) fn text(self) -> Result<Named<'a>, Reject> {
-        let Some(inner) = self.raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-            return Err(self.invalid(&format!("is {}; send a string", kind(self.raw))));
+    /// The field as something, if it is there.
+    pub(super) fn optional<T>(self, read: fn(Self) -> Result<T, Reject>) -> Result<Option<T>, Reject> {
+        if self.is_there() { read(self).map(Some) } else { Ok(None) }
+    }
+
+    fn json(self) -> Result<&'a str, Reject> {
+        if self.is_there() { Ok(self.json) } else { Err(missing(self.name)) }
+    }
+
+    pub(super) fn text(self) -> Result<Text<'a>, Reject> {
+        let json = self.json()?;
+        let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+            return Err(self.invalid(&format!("is {}; send a string", sort(json))));
         };
         if !inner.as_bytes().contains(&b'\\') {
-            return Ok(Named { name: self.name, text: Cow::Borrowed(inner) });
+            return Ok(Text { name: self.name, text: Cow::Borrowed(inner) });
         }
-        match serde_json::from_str::<Text<'a>>(self.raw) {
-            Ok(Text(text)) => Ok(Named { name: self.name, text }),
-            // The grammar of JSON allows half a surrogate pair, which is no character.
-            Err(_) => Err(self.invalid("holds an escape that is not a Unicode character; send whole surrogate pairs")),
-        }
+        // The grammar of JSON allows half a surrogate pair, which is no character.
+        let text = serde_json::from_str(json)
+            .map_err(|_| self.invalid("holds an escape that is not a Unicode character; send whole surrogate pairs"))?;
+        Ok(Text { name: self.name, text: Cow::Owned(text) })
     }
 
-    /// # Errors
-    /// `invalid_field`, when the field is no string; `invalid_id`, when the string is no id.
     pub(super) fn id<T>(self, new: fn(&str) -> Result<T, IdFault>) -> Result<T, Reject> {
         self.text()?.id(new)
     }
 
-    /// # Errors
-    /// `invalid_field`, when the field is not a whole number in range.
     pub(super) fn count(self) -> Result<i64, Reject> {
-        count(|| self.name.to_string(), self.raw)
+        count(self.json()?).map_err(|fault| self.invalid(&fault))
     }
 
     /// An amount of cents: a JSON number, or a string of the same form.
-    ///
-    /// # Errors
-    /// `invalid_field`, when it is not an amount in range.
     pub(super) fn cents(self) -> Result<NanoDollars, Reject> {
-        let text = match self.raw.as_bytes().first() {
-            Some(b'"') => self.text()?.text,
-            Some(b'-' | b'0'..=b'9') => Cow::Borrowed(self.raw),
-            _ => return Err(self.invalid(&format!("is {}; send a decimal number or a string of one", kind(self.raw)))),
+        let json = self.json()?;
+        let text = match sort(json) {
+            "a string" => self.text()?.text,
+            "a number" => Cow::Borrowed(json),
+            other => return Err(self.invalid(&format!("is {other}; send a decimal number or a string of one"))),
         };
         NanoDollars::from_cents(&text).map_err(|fault| self.invalid(&format!("{} {fault}", quote(&text))))
     }
 
-    /// # Errors
-    /// `invalid_field`, when the field is not a JSON object.
-    pub(super) fn object(self, level: Level) -> Result<Object<'a>, Reject> {
-        Object::nested(self.raw, level).map_err(|fault| self.not_an_object(&fault))
-    }
-
-    /// Calls by tool in the order of the tools' names, without those of 0 calls.
-    ///
-    /// # Errors
-    /// `invalid_field`, when it is not an object of counts or names a tool twice; `invalid_id`, when a name
-    /// is not an id.
-    pub(super) fn tools(self) -> Result<Vec<(Tool, i64)>, Reject> {
-        let Entries(entries) = serde_json::from_str(self.raw).map_err(|fault| self.not_an_object(&fault))?;
-        if entries.len() > MAX_TOOLS {
-            return Err(self.invalid(&format!("names {} tools; send at most {MAX_TOOLS}", entries.len())));
-        }
-        let mut tools = Vec::with_capacity(entries.len());
-        for (text, raw) in entries {
-            let name = || format!("{}.{}", self.name, quote(&text));
-            let tool =
-                Tool::new(&text).map_err(|fault| Reject::new(Reason::InvalidId, format!("{} {fault}", name())))?;
-            tools.push((tool, if raw == "null" { 0 } else { count(name, raw)? }));
-        }
-        tools.sort_unstable();
-        if let Some(twice) = tools.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            let tool = quote(twice[0].0.as_str());
-            return Err(self.invalid(&format!("names {tool} more than once; send each tool once")));
-        }
-        tools.retain(|(_, calls)| *calls != 0);
-        Ok(tools)
-    }
-
-    fn not_an_object(self, fault: &serde_json::Error) -> Reject {
-        match kind(self.raw) {
-            // Its syntax is known to be right, so it is a name in it: half a surrogate pair.
-            "an object" => self.invalid(&format!("has a name that is not text: {fault}")),
-            other => self.invalid(&format!("is {other}; send an object")),
+    /// The field as what a JSON object holds.
+    pub(super) fn object<T: Deserialize<'a>>(self) -> Result<T, Reject> {
+        match sort(self.json()?) {
+            // Its syntax is known to be right, so it is a name in it: it stands twice, or is no text.
+            "an object" => serde_json::from_str(self.json)
+                .map_err(|fault| self.invalid(&format!("is not read: {fault}; send each name once, in Unicode text"))),
+            other => Err(self.invalid(&format!("is {other}; send an object"))),
         }
     }
 
-    fn invalid(self, what: &str) -> Reject {
+    pub(super) fn invalid(self, what: &str) -> Reject {
         Reject::new(Reason::InvalidField, format!("{} {what}", self.name))
     }
 }
 
 /// A text that a producer gave: a JSON string without its quotes, or a header.
 #[derive(Debug)]
-pub(super) struct Named<'a> {
-    pub(super) name: Name,
+pub(super) struct Text<'a> {
+    pub(super) name: &'static str,
     pub(super) text: Cow<'a, str>,
 }
 
-impl Named<'_> {
+impl Text<'_> {
     pub(super) fn id<T>(&self, new: fn(&str) -> Result<T, IdFault>) -> Result<T, Reject> {
         new(&self.text).map_err(|fault| Reject::new(Reason::InvalidId, format!("{} {fault}", self.name)))
     }
 
+    /// An RFC 3339 time within the years 0000 to 9999 in UTC: `2026-11-24T18:32:00.123+01:00`.
     pub(super) fn time(&self) -> Result<DateTime<Utc>, Reject> {
-        rfc3339(&self.text).ok_or_else(|| {
+        let read = DateTime::parse_from_rfc3339(&self.text).ok().map(|time| time.to_utc());
+        // A leap second has nanoseconds of its own. As the second before it, month, day and milliseconds agree.
+        let read = read.and_then(|time| time.with_nanosecond(time.nanosecond() % 1_000_000_000));
+        read.filter(|time| (0..=9999).contains(&time.year())).ok_or_else(|| {
             self.invalid("is not an RFC 3339 time with an offset; send one such as 2026-11-24T18:32:00.123Z")
         })
     }
@@ -148,25 +148,45 @@ impl Named<'_> {
     }
 }
 
-fn count(name: impl FnOnce() -> String, raw: &str) -> Result<i64, Reject> {
-    number::count(raw).map_err(|fault| {
-        let name = name();
-        let detail = match fault {
-            number::CountFault::NotNumber => format!("{name} is {}, which {fault}", kind(raw)),
-            _ => format!("{name} {fault}"),
-        };
-        Reject::new(Reason::InvalidField, detail)
-    })
+pub(super) fn missing(name: &str) -> Reject {
+    Reject::new(Reason::MissingField, format!("{name} is missing or null; it is required, add it"))
 }
 
 /// What sort of JSON value a text is, by its first byte.
-fn kind(raw: &str) -> &'static str {
-    match raw.as_bytes().first() {
+pub(super) fn sort(json: &str) -> &'static str {
+    match json.as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",
         Some(b'[') => "an array",
         Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
         _ => "a number",
+    }
+}
+
+/// An object whose names are the producer's own, repeated ones included: serde's maps would drop those.
+pub(super) struct Entries<'a>(pub(super) Vec<(Name<'a>, &'a RawValue)>);
+
+/// Borrowed unless it holds an escape.
+#[derive(Deserialize)]
+pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(entry) = map.next_entry()? {
+            self.0.push(entry);
+        }
+        Ok(self)
     }
 }

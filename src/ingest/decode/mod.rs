@@ -2,35 +2,30 @@
 //!
 //! Nothing in here reads a clock, does I/O, logs, or lets a number pass through a float. Three forms are
 //! read: CloudEvents 1.0 in structured mode, in binary mode, and the bare records of a `usage_logs`
-//! collection. Read this file first, then `envelope.rs` and `body.rs`; the rules of the values are in
-//! `field.rs`, `number.rs` and `time.rs`.
+//! collection. Read this file first, then `event.rs`.
 //!
 //! When a record has several faults, the one reported does not depend on the order of its fields: the value
-//! as a whole comes first, then the envelope, the data, and last the event's time against the record's.
+//! as a whole comes first (broken JSON, a name that stands twice), then the envelope, the data, and last the
+//! event's time against the record's.
 
-mod body;
-mod entries;
-mod envelope;
+mod count;
+mod event;
 mod field;
 mod headers;
-mod number;
-mod object;
 mod reason;
 #[cfg(test)]
+#[path = "../../../tests/unit/ingest/decode/mod.rs"]
 mod tests;
-mod text;
-mod time;
 
 pub use reason::{Reason, Reject};
 
+use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 
-use self::envelope::Envelope;
-use self::headers::{Headers, Mode};
-use self::object::{Key, Object};
+use self::event::Envelope;
+use self::field::Fields;
 use crate::domain::calendar::TimeMs;
 use crate::domain::event::Event;
-use crate::domain::ids::{TenantId, UserId};
 
 /// The longest value that is read, in bytes.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
@@ -63,44 +58,95 @@ pub struct Bounds {
 /// # Errors
 /// [`Reject`], when the record is not an event that can be counted.
 pub fn decode(record: &Incoming<'_>, bounds: &Bounds) -> Result<Event, Reject> {
-    let value = text::value(record.value)?;
-    let headers = Headers(record.headers);
-    let event = match headers.mode()? {
-        Mode::Binary => {
-            // The headers first: they say that another's Avro is of an unknown type, not that it is no JSON.
-            let envelope = Envelope::binary(headers)?;
-            event(envelope, &read(value)?)
-        }
-        Mode::Structured => structured(read(value)?),
-        Mode::Unsaid => {
-            let top = read(value)?;
-            if top.has(Key::SpecVersion) { structured(top) } else { event(Envelope::bare(&top)?, &top) }
+    let value = record.value.ok_or_else(|| {
+        let detail = "the record has no value; a tombstone counts nothing, send ai.output.deleted.v1 to delete";
+        Reject::new(Reason::NullValue, detail)
+    })?;
+    if value.len() > MAX_RECORD_BYTES {
+        let detail = format!("the value has {} bytes; send at most {MAX_RECORD_BYTES}", value.len());
+        return Err(Reject::new(Reason::TooLarge, detail));
+    }
+    let event = if headers::are_an_envelope(record.headers)? {
+        // The headers first: they say that another's Avro is of an unknown type, not that it is no JSON.
+        Envelope::binary(record.headers)?.event(&fields(value)?)
+    } else {
+        let top = fields(value)?;
+        if top.spec_version().is_there() {
+            Envelope::structured(&top)?.event(&top.data().object()?)
+        } else {
+            Envelope::bare(&top)?.event(&top)
         }
     }?;
-    time::check_bounds(event.time, record.timestamp, bounds)?;
+    check_bounds(event.time, record.timestamp, bounds)?;
     Ok(event)
 }
 
-fn structured(top: Object<'_>) -> Result<Event, Reject> {
-    let envelope = Envelope::structured(&top)?;
-    event(envelope, &top.into_data()?)
-}
-
-fn event(envelope: Envelope, data: &Object<'_>) -> Result<Event, Reject> {
-    let Envelope { id, source, kind, time } = envelope;
-    let tenant = data.need(Key::TenantId)?.id(TenantId::new)?;
-    let user = data.need(Key::UserId)?.id(UserId::new)?;
-    Ok(Event { id, source, time, tenant, user, body: body::body(kind, data)? })
-}
-
 /// The value as the JSON object it must be.
-fn read(value: &[u8]) -> Result<Object<'_>, Reject> {
-    let text = text::text(value)?;
-    Object::top(text).map_err(|fault| {
-        // Only now, on the rare way out, is it worth a second pass to tell "not an object" from "not JSON".
-        if !text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok() {
-            return Reject::new(Reason::NotAnObject, "the value is JSON, but not an object; send one object a record");
-        }
+fn fields(value: &[u8]) -> Result<Fields<'_>, Reject> {
+    let text = str::from_utf8(value).map_err(|fault| {
+        let detail = format!("the value is not UTF-8 at byte {}; send UTF-8", fault.valid_up_to());
+        Reject::new(Reason::NotUtf8, detail)
+    })?;
+    if nests_too_deep(value) {
+        let detail = format!("the value nests more than {MAX_DEPTH} objects or arrays; send flat data");
+        return Err(Reject::new(Reason::TooDeep, detail));
+    }
+    let not_json = |fault: serde_json::Error| {
         Reject::new(Reason::NotJson, format!("the value is not JSON: {fault}; send one JSON object a record"))
+    };
+    if !text.trim_start().starts_with('{') {
+        serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
+        return Err(Reject::new(Reason::NotAnObject, "the value is JSON, but not an object; send one object a record"));
+    }
+    serde_json::from_str(text).map_err(|fault| {
+        if !fault.is_data() {
+            return not_json(fault);
+        }
+        // Every field of ours takes any JSON, so it is a name that stands twice.
+        Reject::new(Reason::InvalidField, format!("the value is not read: {fault}; send each name once"))
     })
+}
+
+/// Whether objects and arrays nest too deep. Of a text that is not JSON, either answer will do.
+fn nests_too_deep(json: &[u8]) -> bool {
+    // Without that many openings there is no such depth. Counting in bytes, over chunks that cannot overflow one,
+    // lets the compiler use vector instructions; it settles nearly every record.
+    let openings = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    if json.chunks(255).map(|chunk| usize::from(openings(chunk))).sum::<usize>() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest > MAX_DEPTH
+}
+
+/// Holds the event's time against the record's own timestamp, never against the clock: a replay must decide
+/// as the first run did. A time just at a bound is within it.
+fn check_bounds(time: DateTime<Utc>, timestamp: Option<TimeMs>, bounds: &Bounds) -> Result<(), Reject> {
+    let Some(logged) = timestamp else {
+        let detail = "the record has no Kafka timestamp; set message.timestamp.type, or a timestamp when producing";
+        return Err(Reject::new(Reason::NoTimestamp, detail));
+    };
+    let event = TimeMs::of(time);
+    let (reason, limit_ms, side) = if event.0 > logged.0.saturating_add(bounds.max_future_ms) {
+        (Reason::TimeInFuture, bounds.max_future_ms, "after")
+    } else if event.0 < logged.0.saturating_sub(bounds.max_age_ms) {
+        (Reason::TooLate, bounds.max_age_ms, "before")
+    } else {
+        return Ok(());
+    };
+    let (event, logged) = (event.to_utc().to_rfc3339(), logged.to_utc().to_rfc3339());
+    let advice = "check the producer's clock and delay, or widen the bound and replay";
+    let far = format!("more than {limit_ms} ms {side} the record's Kafka timestamp {logged}");
+    Err(Reject::new(reason, format!("the event's time {event} is {far}; {advice}")))
 }

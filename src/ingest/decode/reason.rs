@@ -1,7 +1,5 @@
 //! Why a record is not counted. The list is closed: it labels metrics and dead letters.
 
-use std::fmt;
-
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
         /// The kinds of rejection. A name, once released, keeps its meaning.
@@ -58,15 +56,9 @@ reasons! {
     CounterOverflow = "counter_overflow",
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// A record that is not counted, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}: {detail}")]
+#[error("{}: {detail}", .reason.as_str())]
 pub struct Reject {
     pub reason: Reason,
     /// One line for a reader: which field, what is wrong, what to do. Quotes at most some 64 characters of
@@ -78,6 +70,11 @@ impl Reject {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
+
+    /// The fault of a field within another.
+    pub(super) fn within(self, field: &str) -> Self {
+        Self { detail: format!("{field}.{}", self.detail), ..self }
+    }
 }
 
 /// The most of a producer's text that a detail repeats, in characters.
@@ -85,42 +82,8 @@ const QUOTED_CHARS: usize = 64;
 
 /// A producer's text on one line, in quotes, cut where it is long.
 pub(super) fn quote(text: &str) -> String {
-    match cut(text) {
-        Some(start) => format!("{start:?}…"),
+    match text.char_indices().nth(QUOTED_CHARS) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
-    }
-}
-
-/// The start of a text that is too long to repeat.
-fn cut(text: &str) -> Option<&str> {
-    text.char_indices().nth(QUOTED_CHARS).and_then(|(end, _)| text.get(..end))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_reason_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(names.len(), Reason::ALL.len());
-        for name in names {
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_quote_is_short_and_on_one_line() {
-        assert_eq!(quote("a\nb\"c"), r#""a\nb\"c""#);
-        assert_eq!(quote(&"é".repeat(64)), format!("\"{}\"", "é".repeat(64)));
-        assert_eq!(quote(&"é".repeat(65)), format!("\"{}\"…", "é".repeat(64)));
-    }
-
-    #[test]
-    fn a_reject_reads_as_reason_and_detail() {
-        let reject = Reject::new(Reason::NotJson, "the value is empty");
-        assert_eq!(reject.to_string(), "not_json: the value is empty");
     }
 }

@@ -1,6 +1,9 @@
 //! Whole records through [`decode`]: each form, each reason, and which fault is reported.
 
-use chrono::DateTime;
+mod count;
+mod headers;
+mod reason;
+mod time;
 
 use super::*;
 use crate::domain::event::{Body, Output, Usage};
@@ -86,7 +89,7 @@ fn a_structured_event_is_read_whole() {
     ));
     assert_eq!((event.id.as_str(), event.source.as_str()), ("e1", "/svc"));
     assert_eq!((event.tenant.as_str(), event.user.as_str()), ("acme", "alice"));
-    assert_eq!(event.time, DateTime::parse_from_rfc3339(TIME).expect("a time"));
+    assert_eq!(event.time, chrono::DateTime::parse_from_rfc3339(TIME).expect("a time"));
     let Body::Usage(usage) = event.body else { panic!("not usage") };
     assert_eq!((usage.assistant.as_str(), usage.model.as_str()), ("a", "m"));
     assert_eq!((usage.tokens_in, usage.tokens_out), (10, 5));
@@ -132,6 +135,8 @@ fn the_three_forms_agree() {
     assert_eq!(Ok(&structured), by_header.as_ref());
     let bare = decoded(&usage_data(r#""costCents":"0.5","requestId":"e1","createdAt":"2026-11-24T18:32:00Z""#));
     assert_eq!(structured.body, bare.body);
+    let mislabelled = usage_data(r#""specversion":null,"requestId":"e1","createdAt":"2026-11-24T18:32:00Z""#);
+    assert_eq!(decode_at(mislabelled.as_bytes(), &typed, Some(TIME_MS)).map(|event| event.id), Ok(bare.id));
 }
 
 #[test]
@@ -145,15 +150,15 @@ fn the_value_is_one_json_object() {
     check(r#"{"a":NaN}"#, Reason::NotJson, "");
     check(r#"{"a":01}"#, Reason::NotJson, "");
     check(r#"{"\ud800":1}"#, Reason::NotJson, "");
-    check("[1", Reason::NotJson, "");
+    for broken in ["[1", "[1] x", "1 x", "\"a\" x", "null,", "{} x"] {
+        check(broken, Reason::NotJson, "the value is not JSON");
+    }
     for other in ["[]", "1", "1e999", "null", "true", "\"a\"", " [{}] "] {
         check(other, Reason::NotAnObject, "send one object");
     }
     check(&usage_data(&format!(r#""x":{}{}"#, "[".repeat(64), "]".repeat(64))), Reason::TooDeep, "64");
     check(&usage_data(&format!(r#""x":{}{}"#, "[".repeat(63), "]".repeat(63))), Reason::MissingField, "requestId");
     check(&" ".repeat(MAX_RECORD_BYTES + 1), Reason::TooLarge, "1048577");
-    let invalid = decode_at(b"{\"a\":\"\xff\"}", &[], None).expect_err("not UTF-8");
-    assert_eq!(invalid.reason, Reason::NotUtf8);
     let tombstone = decode(&Incoming { value: None, headers: &[], timestamp: None }, &BOUNDS);
     assert_eq!(tombstone.map_err(|reject| reject.reason), Err(Reason::NullValue));
 }
@@ -163,7 +168,7 @@ fn the_envelope_is_cloudevents_1_0() {
     let top = |more: &str| format!(r#"{{"data":{},{more}}}"#, usage_data(""));
     check(&top(r#""specversion":"0.3""#), Reason::InvalidField, r#"specversion "0.3""#);
     check(&top(r#""specversion":1.0"#), Reason::InvalidField, "specversion is a number");
-    check(&top(r#""specversion":null"#), Reason::MissingField, "specversion");
+    check(&top(r#""specversion":null"#), Reason::MissingField, "or specversion if the record is a CloudEvent");
     check(&top(r#""specversion":"1.0""#), Reason::MissingField, "type");
     check(&top(r#""specversion":"1.0","type":"x.y""#), Reason::UnknownType, r#"type is "x.y""#);
     let typed = |more: &str| top(&format!(r#""specversion":"1.0","type":"ai.usage.recorded.v1",{more}"#));
@@ -213,7 +218,7 @@ fn required_fields_are_there() {
         check(
             &cloud("ai.usage.recorded.v1", &usage_data(&format!(r#""{name}":1"#))),
             Reason::InvalidField,
-            "more than once",
+            "duplicate field",
         );
     }
     check(&full.replace("\"acme\"", "null"), Reason::MissingField, "tenantId");
@@ -240,8 +245,8 @@ fn counts_are_whole_numbers() {
     assert_eq!(usage(r#""latencyMs":null"#).latency_ms, None);
     check_usage(r#""latencyMs":9007199254740993"#, Reason::InvalidField, "latencyMs is too large");
     check_usage(r#""latencyMs":-1"#, Reason::InvalidField, "latencyMs is negative");
-    check_usage(r#""latencyMs":1.5"#, Reason::InvalidField, "latencyMs has a fraction");
-    check_usage(r#""latencyMs":"12""#, Reason::InvalidField, "latencyMs is a string, which is not a number");
+    check_usage(r#""latencyMs":1.5"#, Reason::InvalidField, "latencyMs is a fraction");
+    check_usage(r#""latencyMs":"12""#, Reason::InvalidField, "latencyMs is a string; a count is a whole number");
     check_usage(r#""latencyMs":true"#, Reason::InvalidField, "latencyMs is a boolean");
     check_usage(r#""latencyMs":[1]"#, Reason::InvalidField, "latencyMs is an array");
     check_usage(r#""latencyMs":1e999999999999"#, Reason::InvalidField, "latencyMs is too large");
@@ -285,7 +290,11 @@ fn tools_are_counted_by_name() {
     check_usage(r#""toolInvocations":{"a":"1"}"#, Reason::InvalidField, "toolInvocations.\"a\" is a string");
     check_usage(r#""toolInvocations":{"":1}"#, Reason::InvalidId, "toolInvocations.\"\" is empty");
     check_usage(r#""toolInvocations":{"a":1,"b":1,"\u0061":0}"#, Reason::InvalidField, "names \"a\" more than once");
-    check_usage(r#""toolInvocations":{"\ud800":1}"#, Reason::InvalidField, "a name that is not text");
+    check_usage(
+        r#""toolInvocations":{"\ud800":1}"#,
+        Reason::InvalidField,
+        "toolInvocations is not read: unexpected end of hex escape",
+    );
     let many = |count| (0..count).map(|i| format!(r#""t{i}":1"#)).collect::<Vec<_>>().join(",");
     assert_eq!(usage(&format!(r#""toolInvocations":{{{}}}"#, many(64))).tools.len(), 64);
     check_usage(&format!(r#""toolInvocations":{{{}}}"#, many(65)), Reason::InvalidField, "names 65 tools");
@@ -300,7 +309,7 @@ fn an_output_has_kind_and_id() {
     check_usage(
         r#""output":{"id":"o","id":"o","kind":"website"}"#,
         Reason::InvalidField,
-        "output.id stands more than once",
+        "output is not read: duplicate field `id`",
     );
     check_usage(r#""output":"o1""#, Reason::InvalidField, "output is a string; send an object");
 }
@@ -332,7 +341,7 @@ fn the_order_of_fields_decides_nothing() {
     check(
         r#"{"data":{},"data":{},"specversion":"1.0","type":"ai.usage.recorded.v1","id":"1","source":"s","time":"2026-11-24T18:32:00Z"}"#,
         Reason::InvalidField,
-        "data stands more than once",
+        "the value is not read: duplicate field `data`",
     );
 }
 
@@ -352,4 +361,27 @@ fn a_detail_quotes_little() {
         let reject = decode_at(value.as_bytes(), &[], Some(TIME_MS)).expect_err("a fault");
         assert!(reject.detail.len() < 300, "{}", reject.detail);
     }
+}
+
+#[test]
+fn the_value_is_utf_8() {
+    for value in [&b"\"\xff\""[..], b"{\"a\":\"\xff\"}", b"\xed\xa0\x80", b"\xc0\x80"] {
+        assert_eq!(decode_at(value, &[], None).map_err(|reject| reject.reason), Err(Reason::NotUtf8));
+    }
+}
+
+#[test]
+fn depth_is_bounded_outside_strings() {
+    #[track_caller]
+    fn check_depth(json: &str, too_deep: bool) {
+        assert_eq!(nests_too_deep(json.as_bytes()), too_deep, "{json}");
+    }
+    check_depth(&"[".repeat(64), false);
+    check_depth(&"[".repeat(65), true);
+    check_depth(&r#"{"a":"#.repeat(65), true);
+    check_depth(&"[{".repeat(33), true);
+    check_depth(&"[],{},".repeat(1000), false);
+    check_depth(&format!("[\"{}\"]", "[".repeat(1000)), false);
+    check_depth(&format!("[\"\\\"{}\"]", "{".repeat(1000)), false);
+    check_depth(&format!("[\"\\\\\"{}", "{".repeat(1000)), true);
 }
