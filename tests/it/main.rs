@@ -8,6 +8,7 @@ mod fold_properties;
 mod harness;
 mod layers;
 mod made;
+mod reader;
 mod schedules;
 mod script_conformance;
 mod script_fuzz;

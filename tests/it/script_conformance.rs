@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 use crate::made::{DAY_MS, HOUR_MS, Log, START_MS, Shape, dump, without};
 use crate::support::redis::Redis;
 
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 300;
 const STEPS: usize = 60;
 
 pub(crate) fn link(redis: &Redis) -> Arc<Link> {
