@@ -143,8 +143,7 @@ fn calls() -> (Vec<Sent>, Vec<Sent>) {
     let from = Some(log.position(20));
     let mut heartbeat = log.flush(bucket, from, 60, &[]);
     heartbeat.expire = Some(Generation(START_MS / DAY_MS));
-    let mut again = flush(0, 20);
-    again.from = from;
+    let again = log.flush(bucket, from, 30, &log.offsets(bucket, 0, 20));
     let calls = [
         log.flush(bucket, from, 60, &new),
         log.flush(bucket, from, 60, &new[..new.len().min(2)]),
@@ -447,6 +446,7 @@ async fn any_hash_is_an_id() {
         ids.iter().map(|id| indelible::domain::seen::SeenId { id: *id, content: !id, ..flush.seen[0] }).collect();
     assert_eq!(ledger.apply(&flush).await, Ok(Outcome::Applied { expired: None }));
     flush.from = Some(flush.to);
+    flush.to = one_event(1, usage(1, 1)).to;
     flush.seen.iter_mut().skip(1).step_by(2).for_each(|seen| seen.content = 7);
     let Ok(Outcome::Repeated(repeats)) = ledger.apply(&flush).await else { panic!("not known") };
     let found: Vec<_> = repeats.iter().map(|repeat| (repeat.index, repeat.conflict)).collect();
