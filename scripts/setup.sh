@@ -17,8 +17,10 @@ missing_packages() {
     if has pkg-config; then
         pkg-config --exists openssl || echo libssl-dev
         pkg-config --exists zlib || echo zlib1g-dev
+        # librdkafka 2.12 includes curl's header even when it is built without curl (#ifdef of a macro that is 0).
+        pkg-config --exists libcurl || echo libcurl4-openssl-dev
     else
-        printf '%s\n' pkg-config libssl-dev zlib1g-dev
+        printf '%s\n' pkg-config libssl-dev zlib1g-dev libcurl4-openssl-dev
     fi
     case $goal in
     demo)
@@ -100,8 +102,15 @@ fetch_kafka() {
     if cmp -s "$pom" "$KAFKA_DIR/pom.xml"; then return 0; fi
     say "fetching Apache Kafka for the tests"
     mkdir -p "$(dirname "$KAFKA_DIR")"
+    rm -rf "$KAFKA_DIR".* # of a set-up that was interrupted
     fresh=$(mktemp -d "$KAFKA_DIR.XXXXXX")
-    mvn -B -q -f "$pom" dependency:copy-dependencies -DoutputDirectory="$ROOT/$fresh/lib"
+    # Its words are of use only if it fails: with -q it still writes colour codes.
+    if ! mvn -B -q -f "$pom" dependency:copy-dependencies -DoutputDirectory="$ROOT/$fresh/lib" >"$fresh/mvn.log" 2>&1
+    then
+        cat "$fresh/mvn.log" >&2
+        rm -rf "$fresh"
+        die "Maven can't fetch Apache Kafka; what it says stands above"
+    fi
     cp "$pom" "$fresh/pom.xml"
     rm -rf "$KAFKA_DIR"
     mv "$fresh" "$KAFKA_DIR"
@@ -128,8 +137,8 @@ if has flock; then
     flock 9
 fi
 
-install_packages "$goal"
 check_rust "$goal"
+install_packages "$goal"
 if [ "$goal" = test ]; then
     fetch_kafka
     install_cargo_deny

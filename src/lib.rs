@@ -1,6 +1,11 @@
 #![forbid(unsafe_code)]
 //! Usage metering for AI services: events from Kafka, counted exactly once, into counters in Redis.
+//!
+//! Read ARCHITECTURE.md first; then `domain`, `ingest::worker`, `store` and `api`, each from its `mod.rs`.
 
+pub mod api;
+pub mod app;
+pub mod cli;
 pub mod domain;
 pub mod ingest;
 pub mod ops;

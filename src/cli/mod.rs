@@ -1,1 +1,148 @@
-//! (to be written)
+//! The command line: every setting in `settings.rs`, one command a file.
+
+pub mod config;
+pub mod demo;
+pub mod emit;
+pub mod healthcheck;
+pub mod settings;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::app::{self, Role};
+use crate::ingest::schemas;
+use crate::ops::{shutdown, telemetry};
+
+use settings::{Config, Settings};
+
+/// Settings that can't be used (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Usage metering for AI services: Kafka events into Redis counters, exactly once.
+///
+/// Every setting is a flag and an environment variable; `indelible config show` lists them all.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Count events (worker) and serve the stats (API) until SIGTERM.
+    Serve {
+        /// What this process does.
+        #[arg(long, env = "INDELIBLE_ROLE", value_enum, default_value = "all")]
+        role: Role,
+    },
+    /// Show the whole thing on this machine: a Kafka in this process, a private redis-server, a short story.
+    Demo {
+        /// End after the story; exit 0 only if every number was as it must be.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Produce events from a file of one JSON event a line, and wait until Kafka has them all.
+    Emit {
+        /// The file, or - for standard input.
+        file: String,
+        /// Also produce lines that are not valid events; they end in the dead-letter topic.
+        #[arg(long)]
+        lenient: bool,
+    },
+    /// Print the JSON Schema of an event type, or list the types.
+    Schema {
+        /// For example ai.usage.recorded.v1
+        r#type: Option<String>,
+    },
+    /// Check the settings, or show them with their variables and flags (secrets masked).
+    Config {
+        #[arg(value_enum)]
+        what: ConfigWhat,
+    },
+    /// Ask the process at INDELIBLE_OPS_LISTEN whether it is ready; exit 1 if it is not.
+    Healthcheck,
+    /// Print the completions of a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ConfigWhat {
+    Check,
+    Show,
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn run() -> ExitCode {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Writing to a closed terminal can't be reported to it.
+            let _ = error.print();
+            return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.command {
+        Command::Schema { r#type } => print_schema(r#type.as_deref()),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "indelible", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+        Command::Config { what: ConfigWhat::Show } => config::show(&Cli::command(), &matches),
+        command => match cli.settings.check() {
+            Ok(config) => run_with(command, config),
+            Err(faults) => config::report(&faults),
+        },
+    }
+}
+
+fn run_with(command: Command, config: Config) -> ExitCode {
+    let ended = match command {
+        Command::Config { .. } => {
+            println!("the settings are fine");
+            return ExitCode::SUCCESS;
+        }
+        Command::Serve { role } => in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await),
+        Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(once, shutdown).await),
+        Command::Emit { file, lenient } => emit::run(&config, &file, lenient),
+        Command::Healthcheck => healthcheck::run(config.ops_listen),
+        Command::Schema { .. } | Command::Completions { .. } => Ok(()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("indelible: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn in_runtime(
+    config: &Config,
+    task: impl AsyncFnOnce(tokio_util::sync::CancellationToken) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    telemetry::init(config.log_format, &config.log_filter)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async { task(shutdown::on_signal()?).await });
+    // A question to Kafka that hangs must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+fn print_schema(name: Option<&str>) -> ExitCode {
+    match name.map(schemas::get) {
+        None => schemas::ALL.iter().for_each(|(name, _)| println!("{name}")),
+        Some(Some(schema)) => println!("{}", schema.trim_end()),
+        Some(None) => {
+            let names: Vec<_> = schemas::ALL.iter().map(|(name, _)| *name).collect();
+            eprintln!("indelible: there is no schema of that name; the names are {}", names.join(", "));
+            return EXIT_USAGE.into();
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,1 +1,22 @@
-//! (to be written)
+//! From Kafka's bytes to flushes: decode, batch and order them, and see each to its end.
+//!
+//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`. I/O: `source` (Kafka in), `dead_letter`
+//! (Kafka out), `job` (one batch into the store), `session` (the only place that decides order), `worker`
+//! (sessions until told to stop). Never names Redis or HTTP. Read `worker.rs`, then `session.rs`.
+
+pub mod batch;
+pub mod dead_letter;
+pub mod decode;
+pub mod failure;
+pub mod job;
+pub mod lane;
+pub mod limits;
+pub mod probe;
+pub mod record;
+pub mod schemas;
+mod session;
+pub mod source;
+pub mod span;
+pub mod start;
+pub mod topics;
+pub mod worker;

@@ -206,29 +206,5 @@ const AGE_SECONDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 const FLUSH_EVENTS: [f64; 8] = [0.0, 1.0, 5.0, 20.0, 100.0, 500.0, 1000.0, 2000.0];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn closed_label_sets_start_at_zero() {
-        let text = Metrics::new(&["not_json"]).and_then(|metrics| metrics.scrape()).expect("metrics");
-        for line in [
-            "indelible_rejects_total{reason=\"not_json\"} 0",
-            "indelible_records_total{outcome=\"conflict\"} 0",
-            "indelible_store_errors_total{kind=\"refused\"} 0",
-            "indelible_rebalances_total{kind=\"revoked\"} 0",
-        ] {
-            assert!(text.contains(line), "{line} in {text}");
-        }
-        assert!(text.contains("indelible_build_info{version="));
-    }
-
-    #[test]
-    fn a_revoked_partition_leaves_no_series() {
-        let metrics = Metrics::new(&[]).expect("metrics");
-        metrics.lag("t", 3, 7);
-        assert!(metrics.scrape().expect("text").contains("indelible_lag_records{partition=\"3\",topic=\"t\"} 7"));
-        metrics.lag_gone("t", 3);
-        assert!(!metrics.scrape().expect("text").contains("indelible_lag_records{"));
-    }
-}
+#[path = "../../tests/unit/ops/metrics.rs"]
+mod tests;

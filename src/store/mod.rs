@@ -94,6 +94,19 @@ pub enum StoreError {
     Unusable(String),
 }
 
+impl StoreError {
+    /// The name of the kind, for a metric's label.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Refused(_) => "refused",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+}
+
 /// The worker's side.
 pub trait Ledger: Send + Sync + 'static {
     /// Makes the namespace ours, or refuses a namespace or server that can't be counted into.

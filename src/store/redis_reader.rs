@@ -87,14 +87,11 @@ impl RedisReader {
         let ours = |partition: &str| {
             partition.rsplit_once('/').is_some_and(|(topic, _)| self.topics.iter().any(|ours| ours == topic))
         };
-        let mut least: AsOf = None;
-        for (field, value) in state {
-            if field.strip_prefix("log:").is_some_and(ours) {
-                let time = value.parse().map(TimeMs).map_err(|_| damaged(key, field, value))?;
-                least = Some(least.map_or(time, |least| least.min(time)));
-            }
-        }
-        Ok(least)
+        let times = state.iter().filter(|(field, _)| field.strip_prefix("log:").is_some_and(ours));
+        let times = times.map(|(field, value)| value.parse().map(TimeMs).map_err(|_| damaged(key, field, value)));
+        let least = times.collect::<Result<Vec<_>, _>>()?.into_iter().min();
+        // 0: a partition is assigned, and nothing of it was read yet.
+        Ok(least.filter(|time| time.0 > 0))
     }
 
     fn ask_saved(&self, ask: &mut Pipeline, key: &str, month: Month) {

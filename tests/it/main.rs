@@ -4,12 +4,20 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and hand their environment to programs")]
 
+mod api;
+mod bad_input;
+mod commands;
+mod counting;
+mod examples;
 mod fold_properties;
+mod freshness;
 mod harness;
 mod layers;
 mod made;
 mod reader;
+mod real_requests;
 mod schedules;
 mod script_conformance;
 mod script_fuzz;
+mod serving;
 mod support;

@@ -215,6 +215,7 @@ fn client(port: u16) -> ClientConfig {
         .set("partitioner", "murmur2_random")
         .set("linger.ms", "1")
         .set("enable.idempotence", "true")
+        .set("message.max.bytes", "4194304")
         // Retry soon after a restart, and say nothing of the refusals until then.
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "500")

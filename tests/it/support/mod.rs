@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "a harness offers more than the tests of the day use")]
 
 pub(crate) mod child;
+pub(crate) mod deployment;
 pub(crate) mod kafka;
 pub(crate) mod port;
 pub(crate) mod program;

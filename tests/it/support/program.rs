@@ -94,6 +94,16 @@ impl Answer {
 }
 
 impl Running {
+    /// `http://address` of the API.
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    /// Address and port of metrics and health.
+    pub(crate) fn ops_address(&self) -> &str {
+        &self.ops
+    }
+
     /// From the API's port; `path` begins with a slash.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -119,6 +129,10 @@ impl Running {
         let text = self.ops("/metrics").body;
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         Some(line.trim().parse().expect("a number ends a line of metrics"))
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        fetch(&format!("http://{}/livez", self.ops), &[]).is_ok_and(|answer| answer.status == 200)
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -1,0 +1,177 @@
+//! Puts the parts together, runs them, and ends them in order. No logic of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use clap::ValueEnum;
+use rdkafka::ClientConfig;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ApiState};
+use crate::cli::settings::Config;
+use crate::ingest::dead_letter::KafkaDeadLetters;
+use crate::ingest::decode::Reason;
+use crate::ingest::job::{Tools, Trouble};
+use crate::ingest::limits::Limits;
+use crate::ingest::topics;
+use crate::ingest::worker::Worker;
+use crate::ops::health::{Health, Latch};
+use crate::ops::metrics::Metrics;
+use crate::ops::{clock, http};
+use crate::store::Reader;
+use crate::store::keys::Keyspace;
+use crate::store::link::{Link, Patience};
+use crate::store::redis_ledger::RedisLedger;
+use crate::store::redis_reader::RedisReader;
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    All,
+    Worker,
+    Api,
+}
+
+/// The worker's calls may wait for a slow script; the API's readers don't wait.
+const WORKER_PATIENCE: Patience = Patience { connect: Duration::from_secs(2), response: Duration::from_secs(5) };
+const API_PATIENCE: Patience = Patience { connect: Duration::from_secs(1), response: Duration::from_secs(1) };
+/// How long open requests may take to end.
+const CLOSE: Duration = Duration::from_secs(5);
+/// How often the API's way to Redis is tried for `/readyz`.
+const PING: Duration = Duration::from_secs(2);
+
+/// Runs the process until `shutdown`.
+///
+/// # Errors
+/// When a port can't be had, or the worker can't go on.
+pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (metrics, health) = (Arc::new(Metrics::new(&Reason::ALL.map(Reason::as_str))?), Health::default());
+    // Every part holds its latch before anyone can ask: nothing is ready before it says so.
+    let worker = (role != Role::Api).then(|| worker(config, Limits::STANDARD, &health, &metrics)).transpose()?;
+    let api = (role != Role::Worker).then(|| (reader(config), health.part("api")));
+    let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
+    let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
+    if let Some((reader, latch)) = api {
+        let router = api::router(ApiState::new(Arc::clone(&reader), config.limits, metrics));
+        let port = bind("INDELIBLE_LISTEN", config.listen).await?;
+        tracing::info!(address = %port.local_addr()?, "serving the API");
+        servers.push(listen(port, router, &shutdown));
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch(reader, latch)));
+    }
+    tracing::info!(?role, namespace = config.namespace, topics = ?config.topics, group = config.group, "started");
+    let counted = match worker {
+        Some(worker) => {
+            let config = config.clone();
+            tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+                topics::prepare(&config.kafka, &config.topics, config.dlq_topic.as_deref(), &config.retention).await;
+            }));
+            worker.run(shutdown.clone()).await
+        }
+        None => {
+            shutdown.cancelled().await;
+            Ok(())
+        }
+    };
+    shutdown.cancel();
+    // Requests under way are answered; a client that keeps one open does not keep the process.
+    let ended = tokio::time::timeout(CLOSE, futures::future::join_all(servers)).await;
+    ended
+        .into_iter()
+        .flatten()
+        .for_each(|server| server.unwrap_or_else(|error| tracing::error!(%error, "a server died")));
+    counted.context("the worker can't go on")
+}
+
+/// A worker on Kafka and Redis.
+///
+/// # Errors
+/// When a Kafka property is not accepted.
+pub fn worker(
+    config: &Config,
+    limits: Limits,
+    health: &Health,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
+    let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
+    let tools = Tools {
+        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group),
+        dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
+        metrics: Arc::clone(metrics),
+        limits,
+        trouble: Trouble::default(),
+    };
+    Ok(Worker {
+        tools: Arc::new(tools),
+        kafka: consumer(config),
+        topics: config.topics.clone(),
+        bounds: config.bounds,
+        latch: health.part("worker"),
+        drain: config.drain,
+    })
+}
+
+/// What every consumer of ours is set to; the settings refuse to override what correctness rests on.
+fn consumer(config: &Config) -> ClientConfig {
+    let mut kafka = ClientConfig::new();
+    kafka
+        // Preferences, which INDELIBLE_KAFKA_PROPERTIES may change.
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.wait.max.ms", "50")
+        .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("statistics.interval.ms", "1000")
+        .set("check.crcs", "true");
+    kafka.extend(config.kafka.config_map().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    if kafka.get("group.protocol") == Some("consumer") {
+        // The new protocol's broker decides who gets what, and refuses a client that would.
+        kafka.remove("partition.assignment.strategy");
+    }
+    kafka
+        .set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false");
+    kafka
+}
+
+/// The API's way to the counters.
+#[must_use]
+pub fn reader(config: &Config) -> Arc<dyn Reader> {
+    let link = Arc::new(Link::new(config.redis.clone(), API_PATIENCE));
+    Arc::new(RedisReader::new(link, Keyspace::new(&config.namespace), &config.topics))
+}
+
+/// Binds a port of a setting.
+///
+/// # Errors
+/// When it can't be had.
+pub async fn bind(setting: &str, at: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(at).await.with_context(|| format!("{setting}: can't listen at {at}"))
+}
+
+/// Serves until `shutdown`, then lets requests that are under way end.
+pub fn listen(listener: TcpListener, router: Router, shutdown: &CancellationToken) -> JoinHandle<()> {
+    let ending = shutdown.clone().cancelled_owned();
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ending).await {
+            tracing::error!(%error, "a port is not served any more; restart the process");
+        }
+    })
+}
+
+/// Keeps the API's readiness true.
+pub async fn watch(reader: Arc<dyn Reader>, latch: Latch) {
+    loop {
+        match reader.ping().await {
+            Ok(()) => latch.ready(clock::instant(), PING * 5),
+            Err(error) => latch.not_ready(error.to_string()),
+        }
+        tokio::time::sleep(PING).await;
+    }
+}

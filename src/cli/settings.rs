@@ -1,0 +1,245 @@
+//! Every setting: its flag, its variable, its default, and the checks that all of them pass or fail together.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use rdkafka::ClientConfig;
+
+use crate::ingest::dead_letter::dead_letter_topic;
+use crate::ingest::decode::Bounds;
+use crate::ops::telemetry::LogFormat;
+use crate::quota::Limits;
+use crate::store::Retention;
+use crate::store::link::Target;
+
+/// The settings as given. Defaults stand here and nowhere else.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Kafka's bootstrap servers, separated by commas.
+    #[arg(long, env = "INDELIBLE_KAFKA_BROKERS", global = true, default_value = "127.0.0.1:9092")]
+    kafka_brokers: String,
+    /// Topics that hold events, separated by commas. Each is a ledger: keep its records (retention.ms=-1).
+    #[arg(long, env = "INDELIBLE_KAFKA_TOPICS", global = true, default_value = "ai.usage.events.v1")]
+    kafka_topics: String,
+    /// The consumer group. One group counts into one namespace.
+    #[arg(long, env = "INDELIBLE_KAFKA_GROUP", global = true, default_value = "indelible")]
+    kafka_group: String,
+    /// More librdkafka properties: key=value, separated by commas (a comma in a value is written \,).
+    #[arg(long, env = "INDELIBLE_KAFKA_PROPERTIES", global = true, default_value = "", hide_env_values = true)]
+    kafka_properties: String,
+    /// redis://, rediss:// (TLS), unix://, redis-cluster://a,b,c or redis+sentinel://a,b/service
+    #[arg(
+        long,
+        env = "INDELIBLE_REDIS_URL",
+        global = true,
+        default_value = "redis://127.0.0.1:6379",
+        hide_env_values = true
+    )]
+    redis_url: String,
+    /// First part of every Redis key: letters, digits, '.', '_' and '-'.
+    #[arg(long, env = "INDELIBLE_NAMESPACE", global = true, default_value = "indelible")]
+    namespace: String,
+    /// Where the stats API listens.
+    #[arg(long, env = "INDELIBLE_LISTEN", global = true, default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Where /livez, /readyz and /metrics listen; keep it private.
+    #[arg(long, env = "INDELIBLE_OPS_LISTEN", global = true, default_value = "127.0.0.1:9090")]
+    ops_listen: String,
+    /// An event later than its Kafka timestamp by more than this is rejected (time_in_future): 0s to 7d.
+    #[arg(long, env = "INDELIBLE_MAX_FUTURE", global = true, default_value = "5m")]
+    max_future: String,
+    /// An event earlier than its Kafka timestamp by more than this is rejected (too_late): 1s to 3650d.
+    #[arg(long, env = "INDELIBLE_MAX_AGE", global = true, default_value = "35d")]
+    max_age: String,
+    /// An event that comes again within this time is counted once: 1s to 31d.
+    #[arg(long, env = "INDELIBLE_DEDUPE_WINDOW", global = true, default_value = "24h")]
+    dedupe_window: String,
+    /// The dead-letter topic [default: <topic>.dlq]
+    #[arg(long, env = "INDELIBLE_DLQ_TOPIC", global = true)]
+    dlq_topic: Option<String>,
+    /// A user's tokens a month, from 1.
+    #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
+    quota_tokens: String,
+    /// After SIGTERM, batches are given this long to end: 1s to 10m.
+    #[arg(long, env = "INDELIBLE_DRAIN_TIMEOUT", global = true, default_value = "25s")]
+    drain_timeout: String,
+    /// How logs are written: text or json.
+    #[arg(long, env = "INDELIBLE_LOG_FORMAT", global = true, default_value = "text")]
+    log_format: String,
+    /// What is logged, for example info or indelible=debug,rdkafka=warn
+    #[arg(long, env = "RUST_LOG", global = true, default_value = "info")]
+    log_filter: String,
+}
+
+/// The settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Brokers and the properties given; of no consumer or producer yet.
+    pub kafka: ClientConfig,
+    pub topics: Vec<String>,
+    pub group: String,
+    pub redis: Target,
+    pub namespace: String,
+    pub listen: SocketAddr,
+    pub ops_listen: SocketAddr,
+    pub bounds: Bounds,
+    pub retention: Retention,
+    pub dlq_topic: Option<String>,
+    pub limits: Limits,
+    pub drain: Duration,
+    pub log_format: LogFormat,
+    pub log_filter: String,
+}
+
+/// Properties on which exactly-once counting rests.
+const OURS: [&str; 6] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "isolation.level",
+];
+
+/// Days are kept for the current month and this many before it.
+pub const DETAIL_MONTHS: i32 = 12;
+
+impl Settings {
+    /// # Errors
+    /// Every fault at once, each a sentence that begins with the setting's name.
+    pub fn check(&self) -> Result<Config, Vec<String>> {
+        let mut faults = Faults(Vec::new());
+        let config = self.config(&mut faults);
+        if faults.0.is_empty() { Ok(config) } else { Err(faults.0) }
+    }
+
+    /// What a fault stands in the way of has a stand-in, so that all faults are found at once.
+    fn config(&self, faults: &mut Faults) -> Config {
+        let topics = self.topics(faults);
+        faults.unless(!self.kafka_group.trim().is_empty(), "KAFKA_GROUP", &self.kafka_group, "is empty");
+        let named = is_topic(&self.namespace) && self.namespace.len() <= 64;
+        faults.unless(named, "NAMESPACE", &self.namespace, "is not 1 to 64 letters, digits, '.', '_' and '-'");
+        let (listen, ops_listen) =
+            (faults.address("LISTEN", &self.listen), faults.address("OPS_LISTEN", &self.ops_listen));
+        let distinct = listen != ops_listen || listen.port() == 0;
+        faults.unless(distinct, "OPS_LISTEN", &self.ops_listen, "is the same as INDELIBLE_LISTEN");
+        let max_future_ms = faults.duration_ms("MAX_FUTURE", &self.max_future, ("0s", "7d"));
+        let max_age_ms = faults.duration_ms("MAX_AGE", &self.max_age, ("1s", "3650d"));
+        let drain_ms = faults.duration_ms("DRAIN_TIMEOUT", &self.drain_timeout, ("1s", "10m"));
+        let tokens = self.quota_tokens.parse().unwrap_or(0);
+        faults.unless(tokens >= 1, "QUOTA_TOKENS", &self.quota_tokens, "is not a whole number from 1");
+        let format = self.log_format.as_str();
+        faults.unless(["text", "json"].contains(&format), "LOG_FORMAT", format, "is neither text nor json");
+        if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
+            faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter));
+        }
+        Config {
+            kafka: self.kafka(faults),
+            topics,
+            group: self.kafka_group.clone(),
+            redis: Target::parse(&self.redis_url).unwrap_or_else(|why| {
+                faults.add("REDIS_URL", &why);
+                Target::Cluster(Vec::new())
+            }),
+            namespace: self.namespace.clone(),
+            listen,
+            ops_listen,
+            bounds: Bounds { max_future_ms, max_age_ms },
+            retention: Retention {
+                seen_ms: faults.duration_ms("DEDUPE_WINDOW", &self.dedupe_window, ("1s", "31d")),
+                // A creation comes at most this long after its output was deleted.
+                tombstones_ms: max_age_ms + max_future_ms,
+                detail_months: DETAIL_MONTHS,
+            },
+            dlq_topic: self.dlq_topic.clone(),
+            limits: Limits { tokens },
+            drain: Duration::from_millis(drain_ms.unsigned_abs()),
+            log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },
+            log_filter: self.log_filter.clone(),
+        }
+    }
+
+    fn topics(&self, faults: &mut Faults) -> Vec<String> {
+        let topics: Vec<String> = self.kafka_topics.split(',').map(|topic| topic.trim().to_owned()).collect();
+        for topic in &topics {
+            faults.unless(is_topic(topic), "KAFKA_TOPICS", topic, "is not a topic's name");
+            let dead = self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic));
+            faults.unless(is_topic(&dead), "DLQ_TOPIC", &dead, "is not a topic's name");
+            faults.unless(!topics.contains(&dead), "DLQ_TOPIC", &dead, "is also one of INDELIBLE_KAFKA_TOPICS");
+        }
+        topics
+    }
+
+    fn kafka(&self, faults: &mut Faults) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.kafka_brokers).set("client.id", "indelible");
+        faults.unless(!self.kafka_brokers.trim().is_empty(), "KAFKA_BROKERS", &self.kafka_brokers, "is empty");
+        for property in split_escaped(&self.kafka_properties) {
+            match property.split_once('=') {
+                Some((key, _)) if OURS.contains(&key.trim()) => {
+                    faults.add("KAFKA_PROPERTIES", &format!("sets {}, which this program must set itself", key.trim()));
+                }
+                Some((key, value)) => drop(config.set(key.trim(), value.trim())),
+                None => faults.add("KAFKA_PROPERTIES", "has a part without '='; the form is key=value,key=value"),
+            }
+        }
+        if let Err(why) = config.create_native_config() {
+            faults.add("KAFKA_PROPERTIES", &format!("are not accepted: {why}"));
+        }
+        config
+    }
+}
+
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn add(&mut self, setting: &str, what: &str) {
+        let flag = setting.split(' ').next().unwrap_or_default().to_lowercase().replace('_', "-");
+        self.0.push(format!("INDELIBLE_{setting} (--{flag}) {what}"));
+    }
+
+    fn unless(&mut self, good: bool, setting: &str, value: &str, what: &str) {
+        if !good {
+            self.add(setting, &format!("{value:?} {what}"));
+        }
+    }
+
+    fn address(&mut self, setting: &str, value: &str) -> SocketAddr {
+        value.parse().unwrap_or_else(|_| {
+            self.unless(false, setting, value, "is not an address and port such as 127.0.0.1:8080");
+            SocketAddr::from(([0, 0, 0, 0], 0))
+        })
+    }
+
+    /// In milliseconds; both bounds included.
+    fn duration_ms(&mut self, setting: &str, value: &str, (least, most): (&str, &str)) -> i64 {
+        let ms = |text| humantime::parse_duration(text).ok().and_then(|given| i64::try_from(given.as_millis()).ok());
+        let given = ms(value).filter(|given| Some(*given) >= ms(least) && Some(*given) <= ms(most));
+        let what = format!("is not a duration from {least} to {most}, such as 90s, 5m, 24h or 35d");
+        self.unless(given.is_some(), setting, value, &what);
+        given.unwrap_or(0)
+    }
+}
+
+fn is_topic(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=249).contains(&text.len()) && text.chars().all(legal) && text != "." && text != ".."
+}
+
+/// Splits at commas that no backslash stands before; leaves out what is empty.
+pub fn split_escaped(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let last = parts.len() - 1;
+        match c {
+            '\\' if chars.peek() == Some(&',') => parts[last].extend(chars.next()),
+            ',' => parts.push(String::new()),
+            other => parts[last].push(other),
+        }
+    }
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}

@@ -1,0 +1,253 @@
+//! Sees one batch to its end: dead letters first, then every bucket's spans, each until its outcome is known.
+//!
+//! Never gives a batch up: what fails is tried again until it succeeds, until the watermark shows that the
+//! batch is no longer ours, or until the session is cancelled; Kafka still holds everything.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::domain::bucket::Bucket;
+use crate::domain::calendar::TimeMs;
+use crate::domain::position::{Position, TopicPartition};
+use crate::domain::seen::Generation;
+use crate::ops::clock;
+use crate::ops::metrics::{Ending, Metrics};
+use crate::store::{Flush, Ledger, Outcome, StoreError};
+
+use super::batch::{Accepted, Rejected};
+use super::dead_letter::DeadLetters;
+use super::decode::{Reason, Reject};
+use super::failure::Failure;
+use super::lane::{Departure, Landed};
+use super::limits::Limits;
+use super::span::{Known, Span};
+
+/// What all jobs of a worker share.
+#[derive(Debug)]
+pub struct Tools<L, D> {
+    pub ledger: L,
+    pub dead_letters: D,
+    pub metrics: Arc<Metrics>,
+    pub limits: Limits,
+    pub trouble: Trouble,
+}
+
+/// What keeps jobs from ending, for readiness: set by a try that failed, cleared by one that did not.
+#[derive(Debug, Default)]
+pub struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    /// Notes what is wrong; true when it is news.
+    fn set(&self, what: &str) -> bool {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        current.replace(what.to_owned()).is_none_or(|before| before != what)
+    }
+
+    fn clear(&self) {
+        if let Some(what) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            tracing::info!(was = what, "working again");
+        }
+    }
+
+    /// What is wrong now.
+    #[must_use]
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Dead letters that wait for their acknowledgement together.
+const LETTERS_AT_ONCE: usize = 256;
+
+/// Waits between tries, each twice as long as the one before.
+struct Backoff {
+    next: Duration,
+    most: Duration,
+}
+
+impl Backoff {
+    fn new(limits: &Limits) -> Self {
+        Self { next: limits.retry.0, most: limits.retry.1 }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 2).min(self.most);
+    }
+}
+
+impl<L: Ledger, D: DeadLetters> Tools<L, D> {
+    /// Runs a departure to its end.
+    ///
+    /// # Errors
+    /// [`Failure`], when the batch is not ours any more or can't be counted by anyone.
+    pub async fn run(&self, mut departure: Departure) -> Result<Vec<Landed>, Failure> {
+        let rejects = std::mem::take(&mut departure.batch.rejects);
+        for some in rejects.chunks(LETTERS_AT_ONCE) {
+            join_all(some.iter().map(|rejected| self.dead_letter(rejected))).await;
+        }
+        if let Some(first) = rejects.first() {
+            let (records, partition) = (rejects.len(), first.record.partition());
+            let (offset, why) = (first.record.offset().0, first.reject.to_string());
+            tracing::warn!(%partition, records, offset, why, "records went to the dead-letter topic; this is the first");
+        }
+        let calls = departure.buckets.iter().map(|(bucket, from, expire)| {
+            let events = std::mem::take(&mut departure.batch.events[bucket.index()]);
+            (*bucket, Span::cut(*from, departure.to, events, self.limits.call_events), *expire)
+        });
+        let calls: Vec<_> = calls.collect();
+        let (partition, log_time) = (&departure.partition, departure.log_time);
+        stream::iter(calls)
+            .map(|(bucket, spans, expire)| self.bucket(Target { bucket, partition, log_time, expire }, spans))
+            .buffer_unordered(self.limits.calls_at_once)
+            .try_collect()
+            .await
+    }
+
+    /// Sends one dead letter and does not return before the broker has it.
+    async fn dead_letter(&self, rejected: &Rejected) {
+        let mut backoff = Backoff::new(&self.limits);
+        while let Err(why) = self.dead_letters.send(rejected, TimeMs(clock::now_ms())).await {
+            if self.trouble.set(&format!("can't write dead letters: {why}")) {
+                tracing::error!(
+                    error = why,
+                    "a dead letter was not acknowledged; its partition waits. Check that the topic exists, that we may \
+                     write to it, and that its max.message.bytes is no smaller than the source topic's"
+                );
+            }
+            backoff.wait().await;
+        }
+        self.metrics.rejected(rejected.reject.reason.as_str());
+        // Not a line a record at a level that is on: whoever sends bad records must not fill the disk.
+        tracing::debug!(
+            partition = %rejected.record.partition(),
+            offset = rejected.record.offset().0,
+            reason = rejected.reject.reason.as_str(),
+            detail = rejected.reject.detail,
+            "record rejected to the dead-letter topic"
+        );
+    }
+
+    /// Applies a bucket's spans in their order; one that is too large is halved.
+    async fn bucket(&self, target: Target<'_>, spans: Vec<Span>) -> Result<Landed, Failure> {
+        let mut waiting: Vec<Span> = spans.into_iter().rev().collect();
+        let mut landed = Landed { bucket: target.bucket, at: Position::START, expired: None };
+        while let Some(span) = waiting.pop() {
+            let to = span.to;
+            match self.span(&target, span).await? {
+                Flown::Landed { expired } => (landed.at, landed.expired) = (to, expired),
+                Flown::TooLarge(span) if span.events.len() > 1 => waiting.extend(span.halve().into_iter().rev()),
+                Flown::TooLarge(span) => waiting.push(self.without_its_event(span).await),
+            }
+        }
+        Ok(landed)
+    }
+
+    /// The one event of a span that no counter can hold goes to the dead letters.
+    async fn without_its_event(&self, mut span: Span) -> Span {
+        for Accepted { record, .. } in span.events.drain(..) {
+            let detail = "adding this event would take a sum beyond 64 bits, or it has more tools than a call takes";
+            let reject = Reject { reason: Reason::CounterOverflow, detail: detail.to_owned() };
+            self.dead_letter(&Rejected { record, reject }).await;
+        }
+        span
+    }
+
+    /// One span until its outcome is known.
+    async fn span(&self, target: &Target<'_>, mut span: Span) -> Result<Flown, Failure> {
+        let start = clock::instant();
+        let mut known = span.drop_repeats_within();
+        let expired = loop {
+            let Ok(flush) = span.flush(target.bucket, target.partition, target.log_time, target.expire) else {
+                return Ok(Flown::TooLarge(span));
+            };
+            match self.apply(&flush).await? {
+                Outcome::Applied { expired } => break expired,
+                // The reply to an earlier try was lost, and the try was not.
+                Outcome::Moved(Some(stored)) if stored == span.to => break None,
+                Outcome::Moved(stored) => {
+                    return Err(Failure::WatermarkMoved {
+                        partition: target.partition.clone(),
+                        stored: stored.map_or_else(|| "absent".to_owned(), |stored| stored.to_string()),
+                    });
+                }
+                Outcome::Repeated(repeats) => {
+                    let more = span.drop_known(&repeats);
+                    known.repeated += more.repeated;
+                    known.conflicts += more.conflicts;
+                }
+                Outcome::TooLarge => return Ok(Flown::TooLarge(span)),
+            }
+        };
+        self.report(&span, known, clock::instant() - start);
+        Ok(Flown::Landed { expired })
+    }
+
+    /// Asks the store until it answers.
+    async fn apply(&self, flush: &Flush) -> Result<Outcome, Failure> {
+        self.insist("flush", || self.ledger.apply(flush)).await
+    }
+
+    /// Repeats a question to the store until it answers, or an answer can't be hoped for.
+    ///
+    /// # Errors
+    /// [`Failure::Store`], when no later try would be any better.
+    pub async fn insist<T, A: Future<Output = Result<T, StoreError>>>(
+        &self,
+        what: &'static str,
+        ask: impl Fn() -> A,
+    ) -> Result<T, Failure> {
+        let mut backoff = Backoff::new(&self.limits);
+        loop {
+            match ask().await {
+                Ok(answer) => {
+                    self.trouble.clear();
+                    return Ok(answer);
+                }
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Unusable(_))) => {
+                    self.metrics.store_failed(error.kind());
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    self.metrics.store_failed(error.kind());
+                    if self.trouble.set(&error.to_string()) {
+                        tracing::warn!(what, %error, "redis does not answer as it should; trying again, nothing is lost");
+                    }
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    fn report(&self, span: &Span, known: Known, took: Duration) {
+        let now = clock::now_ms();
+        self.metrics.ended(Ending::Counted, span.events.len() as u64);
+        self.metrics.ended(Ending::Repeated, known.repeated);
+        self.metrics.ended(Ending::Conflict, known.conflicts);
+        for accepted in &span.events {
+            self.metrics.event_counted(now - accepted.event.time.timestamp_millis());
+        }
+        if !span.events.is_empty() {
+            self.metrics.flushed(span.events.len(), took);
+        }
+        if known.conflicts > 0 {
+            tracing::warn!(events = known.conflicts, "events with a known id and other content were not counted again");
+        }
+    }
+}
+
+/// What the spans of one bucket share.
+struct Target<'a> {
+    bucket: Bucket,
+    partition: &'a TopicPartition,
+    log_time: TimeMs,
+    expire: Option<Generation>,
+}
+
+enum Flown {
+    Landed { expired: Option<Generation> },
+    TooLarge(Span),
+}

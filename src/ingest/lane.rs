@@ -1,0 +1,250 @@
+//! What the worker knows of one assigned partition: where each bucket stands, and what waits.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::domain::bucket::Bucket;
+use crate::domain::calendar::TimeMs;
+use crate::domain::position::{Fingerprint, Offset, Position, TopicPartition};
+use crate::domain::seen::{Generation, SeenId};
+
+use super::batch::{Accepted, Batch, Rejected};
+use super::decode::{Bounds, Incoming, decode};
+use super::failure::Failure;
+use super::limits::Limits;
+use super::record::Record;
+
+/// What became of a record that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It waits in the batch, as an event or for the dead-letter topic.
+    Waiting,
+    /// It was seen to its end before a restart.
+    Passed,
+    /// It belongs to an earlier assignment and will come again, or came before.
+    Stale,
+}
+
+/// One assigned partition.
+#[derive(Debug)]
+pub struct Lane {
+    pub partition: TopicPartition,
+    /// By bucket: the stored watermark as this worker last knew it.
+    stored: Vec<Option<Position>>,
+    /// By bucket: seen ids that its next call without events may drop.
+    expire: Vec<Option<Generation>>,
+    /// Just after the last record taken in.
+    read: Position,
+    /// Kafka holds no record between `read` and here, only what is none: the ends of transactions.
+    fetched: Offset,
+    /// The end of the furthest watermark: rejects before it are in the dead-letter topic.
+    settled: Offset,
+    /// Records that watermarks name and that have not come by yet.
+    unverified: BTreeMap<Offset, Fingerprint>,
+    /// The log's own clock: the greatest Kafka timestamp so far, never ahead of the real one. It never goes back,
+    /// so that ids are kept in the order of the log whatever timestamps producers set.
+    log_time: TimeMs,
+    /// The real time at which Kafka held nothing after `read`.
+    at_end: Option<TimeMs>,
+    pub waiting: Batch,
+    pub in_flight: bool,
+    last_beat: Option<Instant>,
+    last_progress: Instant,
+    /// Kafka's end of the partition when last asked.
+    end: Option<Offset>,
+}
+
+/// A batch with all that is needed to flush it.
+#[derive(Debug)]
+pub struct Departure {
+    pub partition: TopicPartition,
+    pub batch: Batch,
+    pub to: Position,
+    pub log_time: TimeMs,
+    /// Buckets to move, with their watermark and what they may drop: those with events, or all at a beat.
+    pub buckets: Vec<(Bucket, Option<Position>, Option<Generation>)>,
+}
+
+/// Where a bucket stands after a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Landed {
+    pub bucket: Bucket,
+    pub at: Position,
+    pub expired: Option<Generation>,
+}
+
+impl Lane {
+    /// A lane for a partition that is read from `start` on, as its watermarks say.
+    #[must_use]
+    pub fn new(partition: TopicPartition, stored: Vec<Option<Position>>, start: Offset, now: Instant) -> Self {
+        let known = stored.iter().flatten();
+        let least = known.clone().min_by_key(|position| position.next()).copied().unwrap_or(Position::START);
+        Self {
+            partition,
+            expire: vec![None; stored.len()],
+            settled: known.clone().map(|position| position.next()).max().unwrap_or(Offset(0)),
+            unverified: known.filter_map(|position| position.last()).filter(|(named, _)| *named >= start).collect(),
+            log_time: least.last().map_or(TimeMs(0), |(_, last)| last.timestamp),
+            stored,
+            read: least,
+            fetched: least.next(),
+            at_end: None,
+            waiting: Batch::default(),
+            in_flight: false,
+            last_beat: None,
+            last_progress: now,
+            end: None,
+        }
+    }
+
+    /// Takes a record in: verifies the log, decodes, and lets it wait for its bucket's flush.
+    ///
+    /// # Errors
+    /// [`Failure::LogChanged`], when the log is not the one that was counted.
+    pub fn take(&mut self, record: Record, bounds: &Bounds, clock: (Instant, TimeMs)) -> Result<Taken, Failure> {
+        let (offset, fingerprint) = (record.offset(), record.fingerprint());
+        self.verify(offset, fingerprint)?;
+        if self.read.covers(offset) {
+            return Ok(Taken::Stale);
+        }
+        self.read = Position::after(offset, fingerprint);
+        self.at_end = None;
+        if let Some(timestamp) = record.timestamp() {
+            self.log_time = self.log_time.max(timestamp.min(clock.1));
+        }
+        let headers: Vec<_> = record.headers().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+        let incoming = Incoming { value: record.value(), headers: &headers, timestamp: record.timestamp() };
+        match decode(&incoming, bounds) {
+            Ok(event) => {
+                drop(headers);
+                let bucket = Bucket::of(&event.tenant);
+                if self.stored[bucket.index()].is_some_and(|stored| stored.covers(offset)) {
+                    return Ok(Taken::Passed);
+                }
+                let seen = SeenId::of(&event, self.log_time);
+                self.waiting.accept(bucket, Accepted { record, fingerprint, event, seen }, clock.0);
+            }
+            // A watermark passes a dead letter only after Kafka has it.
+            Err(_) if offset < self.settled => return Ok(Taken::Passed),
+            Err(reject) => {
+                drop(headers);
+                self.waiting.reject(Rejected { record, reject }, clock.0);
+            }
+        }
+        Ok(Taken::Waiting)
+    }
+
+    /// Every record that a watermark names must come by as it was. One that is skipped was compacted away or
+    /// belongs to another log; which of the two cannot be told, so it is refused.
+    fn verify(&mut self, offset: Offset, fingerprint: Fingerprint) -> Result<(), Failure> {
+        while let Some(entry) = self.unverified.first_entry() {
+            if *entry.key() > offset {
+                break;
+            }
+            let (named, expected) = entry.remove_entry();
+            if named < offset || expected != fingerprint {
+                return Err(Failure::LogChanged { partition: self.partition.clone(), offset: named });
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything before `offset` was handed over and has been taken in.
+    pub fn note_fetched(&mut self, offset: Offset) {
+        self.fetched = self.fetched.max(offset);
+    }
+
+    /// Kafka's end of the partition, as asked for at the real time `asked`.
+    pub fn note_end(&mut self, end: Offset, asked: TimeMs, now: Instant) {
+        if self.lag() == 0 {
+            // What was not behind could not make progress.
+            self.last_progress = now;
+        }
+        self.end = Some(end);
+        if self.taken() >= end && self.unverified.is_empty() {
+            self.at_end = Some(asked);
+        }
+    }
+
+    /// Records that Kafka holds and that are not counted yet, as far as is known.
+    #[must_use]
+    pub fn lag(&self) -> i64 {
+        let counted = if self.is_idle() { self.taken() } else { self.least_stored() };
+        self.end.map_or(0, |end| (end.0 - counted.0).max(0))
+    }
+
+    /// The next offset to read.
+    #[must_use]
+    pub fn next(&self) -> Offset {
+        self.read.next()
+    }
+
+    fn taken(&self) -> Offset {
+        self.read.next().max(self.fetched)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && !self.in_flight
+    }
+
+    fn least_stored(&self) -> Offset {
+        self.stored.iter().map(|stored| stored.map_or(Offset(0), Position::next)).min().unwrap_or(Offset(0))
+    }
+
+    /// Up to where every bucket's watermark stands: what lag tools may be told. None before the first beat.
+    #[must_use]
+    pub fn committable(&self) -> Option<Offset> {
+        self.stored.iter().all(Option::is_some).then(|| self.least_stored())
+    }
+
+    /// How long there has been lag without a watermark that moved.
+    #[must_use]
+    pub fn stalled_for(&self, now: Instant) -> Duration {
+        if self.lag() == 0 { Duration::ZERO } else { now.saturating_duration_since(self.last_progress) }
+    }
+
+    /// How long until the lane must depart, if nothing else comes; none while a batch is in flight.
+    #[must_use]
+    pub fn due_in(&self, now: Instant, limits: &Limits) -> Option<Duration> {
+        if self.in_flight {
+            return None;
+        }
+        let beat = self
+            .last_beat
+            .map_or(Duration::ZERO, |last| limits.beat.saturating_sub(now.saturating_duration_since(last)));
+        Some(self.waiting.due_in(now, limits).map_or(beat, |due| due.min(beat)))
+    }
+
+    /// Sends off what waits. At a beat, which `beat` forces, every bucket moves along.
+    pub fn depart(&mut self, now: Instant, limits: &Limits, beat: bool) -> Departure {
+        assert!(!self.in_flight, "one batch of a partition at a time");
+        let beat = beat || self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= limits.beat);
+        if beat {
+            self.last_beat = Some(now);
+        }
+        let batch = std::mem::take(&mut self.waiting);
+        let moves = |bucket: &Bucket| beat || !batch.events[bucket.index()].is_empty();
+        let buckets = Bucket::all().filter(moves).map(|bucket| {
+            let index = bucket.index();
+            (bucket, self.stored[index], self.expire[index].take())
+        });
+        let log_time = self.at_end.map_or(self.log_time, |at_end| at_end.max(self.log_time));
+        let buckets = buckets.collect();
+        self.in_flight = true;
+        Departure { partition: self.partition.clone(), batch, to: self.read, log_time, buckets }
+    }
+
+    /// Notes where the buckets of a departure stand now.
+    pub fn land(&mut self, landed: &[Landed], now: Instant) {
+        assert!(self.in_flight, "only what departed lands");
+        self.in_flight = false;
+        for Landed { bucket, at, expired } in landed {
+            if self.stored[bucket.index()] != Some(*at) {
+                self.last_progress = now;
+            }
+            self.stored[bucket.index()] = Some(*at);
+            self.settled = self.settled.max(at.next());
+            self.expire[bucket.index()] = *expired;
+        }
+    }
+}

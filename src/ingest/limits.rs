@@ -1,0 +1,55 @@
+//! Every bound of the worker in one place.
+
+use std::time::Duration;
+
+/// Bounds on what the worker holds and how long it waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Events of one partition in a batch.
+    pub batch_events: usize,
+    /// Record bytes of one partition in a batch.
+    pub batch_bytes: usize,
+    /// An event waits this long for others before its batch is flushed: most of what a reader sees as delay.
+    pub batch_age: Duration,
+    /// Record bytes held over all partitions, waiting or in flight; above it nothing is read from Kafka.
+    pub held_bytes: usize,
+    /// Events in one call of the script: about 5 ms of Redis's time.
+    pub call_events: usize,
+    /// Calls of one batch that are under way at once.
+    pub calls_at_once: usize,
+    /// Every bucket's watermark moves at least this often, also when it has no events.
+    pub beat: Duration,
+    /// How often the ends of the partitions are asked for, and offsets committed for lag tools.
+    pub probe: Duration,
+    /// Between two tries of a call that failed: from the first to the last, doubling.
+    pub retry: (Duration, Duration),
+    /// Lag without progress for this long is not ready.
+    pub stall: Duration,
+    /// A revoked partition's batch is given this long to end.
+    pub revoke: Duration,
+    /// One question to Kafka about a partition (its ends, its commits).
+    pub ask_kafka: Duration,
+}
+
+impl Limits {
+    /// What a deployment runs with.
+    pub const STANDARD: Self = Self {
+        batch_events: 8192,
+        batch_bytes: 4 << 20,
+        batch_age: Duration::from_millis(20),
+        held_bytes: 64 << 20,
+        call_events: 1000,
+        calls_at_once: 16,
+        beat: Duration::from_secs(2),
+        probe: Duration::from_secs(1),
+        retry: (Duration::from_millis(50), Duration::from_secs(2)),
+        stall: Duration::from_secs(30),
+        revoke: Duration::from_secs(10),
+        ask_kafka: Duration::from_secs(10),
+    };
+}
+
+/// Records in one chunk from the poll thread, and chunks between it and the worker.
+pub const CHUNK_RECORDS: usize = 1024;
+pub const CHUNK_BYTES: usize = 1 << 20;
+pub const CHUNKS_WAITING: usize = 4;

@@ -1,0 +1,83 @@
+//! Questions to Kafka about partitions, asked off the polling thread and with a deadline of our own: the
+//! library's calls block, and not all of them keep the time-out they are given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
+
+use crate::domain::position::{Offset, TopicPartition};
+
+use super::source::Client;
+use super::start::LogFacts;
+
+async fn ask<T: Send + 'static>(
+    client: Arc<Client>,
+    patience: Duration,
+    question: impl FnOnce(&Client) -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, String> {
+    let asked = tokio::task::spawn_blocking(move || question(&client));
+    match tokio::time::timeout(patience + Duration::from_secs(1), asked).await {
+        Ok(Ok(answer)) => answer.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {patience:?}")),
+    }
+}
+
+/// The ends of many partitions, one request a broker.
+///
+/// # Errors
+/// A sentence that says why Kafka did not answer.
+pub async fn ends(
+    client: Arc<Client>,
+    partitions: Vec<TopicPartition>,
+    patience: Duration,
+) -> Result<Vec<(TopicPartition, Offset)>, String> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    ask(client, patience, move |client| {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for at in &partitions {
+            list.add_partition_offset(&at.topic, at.partition, KafkaOffset::End)?;
+        }
+        let found = client.offsets_for_times(list, patience)?;
+        let elements = found.elements();
+        let ends = elements.iter().filter_map(|found| match found.offset() {
+            KafkaOffset::Offset(end) => Some((TopicPartition::new(found.topic(), found.partition()), Offset(end))),
+            _ => None,
+        });
+        Ok(ends.collect())
+    })
+    .await
+}
+
+/// What the log holds, and what the group has committed where `with_commits` asks for it.
+///
+/// # Errors
+/// A sentence that says why Kafka did not answer.
+pub async fn facts(
+    client: Arc<Client>,
+    at: TopicPartition,
+    with_commits: bool,
+    patience: Duration,
+) -> Result<LogFacts, String> {
+    ask(client, patience, move |client| {
+        let (first, end) = client.fetch_watermarks(&at.topic, at.partition, patience)?;
+        let committed = if with_commits { committed(client, &at, patience)? } else { None };
+        Ok(LogFacts { first: Offset(first), end: Offset(end), committed })
+    })
+    .await
+}
+
+fn committed(client: &Client, at: &TopicPartition, patience: Duration) -> Result<Option<Offset>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(&at.topic, at.partition);
+    let found = client.committed_offsets(list, patience)?;
+    Ok(found.elements().first().and_then(|found| match found.offset() {
+        KafkaOffset::Offset(offset) => Some(Offset(offset)),
+        _ => None,
+    }))
+}

@@ -1,0 +1,149 @@
+//! Records as the poll thread hands them over: many in one buffer, each a set of ranges into it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::domain::calendar::TimeMs;
+use crate::domain::position::{Fingerprint, Offset, TopicPartition};
+
+/// Records of any partitions in the order in which they were polled.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    bytes: Vec<u8>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    partition: TopicPartition,
+    offset: Offset,
+    timestamp: Option<TimeMs>,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    headers: Vec<(Range<usize>, Option<Range<usize>>)>,
+}
+
+/// A header's name and value.
+pub type Header<'a> = (&'a str, Option<&'a [u8]>);
+
+impl Chunk {
+    pub fn push<'a>(
+        &mut self,
+        partition: TopicPartition,
+        offset: Offset,
+        timestamp: Option<TimeMs>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: impl Iterator<Item = Header<'a>>,
+    ) {
+        let key = key.map(|key| self.keep(key));
+        let value = value.map(|value| self.keep(value));
+        let headers =
+            headers.map(|(name, value)| (self.keep(name.as_bytes()), value.map(|value| self.keep(value)))).collect();
+        self.slots.push(Slot { partition, offset, timestamp, key, value, headers });
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Bytes of keys, values and headers.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// One record of a chunk, which it keeps alive: whatever becomes of it, its bytes are still there.
+#[derive(Debug, Clone)]
+pub struct Record {
+    chunk: Arc<Chunk>,
+    index: usize,
+}
+
+impl Record {
+    pub fn all(chunk: &Arc<Chunk>) -> impl Iterator<Item = Self> {
+        (0..chunk.len()).map(|index| Self { chunk: Arc::clone(chunk), index })
+    }
+
+    fn slot(&self) -> &Slot {
+        &self.chunk.slots[self.index]
+    }
+
+    fn bytes(&self, range: &Range<usize>) -> &[u8] {
+        &self.chunk.bytes[range.clone()]
+    }
+
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.slot().partition
+    }
+
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        self.slot().offset
+    }
+
+    /// The Kafka timestamp; none where the producer sent none.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<TimeMs> {
+        self.slot().timestamp
+    }
+
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.slot().key.as_ref().map(|range| self.bytes(range))
+    }
+
+    /// None is a tombstone.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        self.slot().value.as_ref().map(|range| self.bytes(range))
+    }
+
+    pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
+        self.slot().headers.iter().map(|(name, value)| {
+            // Kafka's header names are text; what is not is a header that nothing here asks for.
+            let name = std::str::from_utf8(self.bytes(name)).unwrap_or_default();
+            (name, value.as_ref().map(|range| self.bytes(range)))
+        })
+    }
+
+    /// Bytes of key, value and headers.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let slot = self.slot();
+        let headers = slot.headers.iter().flat_map(|(name, value)| [Some(name), value.as_ref()]);
+        headers.chain([slot.key.as_ref(), slot.value.as_ref()]).flatten().map(ExactSizeIterator::len).sum()
+    }
+
+    /// Part of the stored layout: another hash would take every log for another one.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hash = Xxh3::new();
+        for part in [self.key(), self.value()] {
+            // A missing part is told from an empty one, and where one ends from where the next begins.
+            hash.update(&part.map_or(-1, |part| part.len() as i64).to_le_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+        Fingerprint { timestamp: self.timestamp().unwrap_or(TimeMs(-1)), hash: hash.digest() }
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/unit/ingest/record.rs"]
+mod tests;

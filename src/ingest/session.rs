@@ -1,0 +1,356 @@
+//! One membership of the consumer group: one task, one match, the only place that decides order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use rdkafka::error::KafkaError;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::calendar::TimeMs;
+use crate::domain::position::{Offset, TopicPartition};
+use crate::ops::clock;
+use crate::ops::metrics::Ending;
+use crate::store::{Ledger, StoreError};
+
+use super::dead_letter::DeadLetters;
+use super::failure::Failure;
+use super::lane::{Landed, Lane, Taken};
+use super::probe;
+use super::record::{Chunk, Record};
+use super::source::{Source, SourceEvent};
+use super::start::start;
+use super::worker::Worker;
+
+/// The worker says that it is well at least this often.
+const RENEW: Duration = Duration::from_secs(10);
+/// Leaving the group and closing the client.
+const CLOSE: Duration = Duration::from_secs(5);
+/// The store is checked once in so many probes.
+const PROBES_PER_CHECK: u32 = 10;
+
+/// A batch that was seen to its end.
+type Job = (TopicPartition, Result<Vec<Landed>, Failure>);
+
+/// What was asked of Kafka and the store in passing.
+struct Probed {
+    /// When it was asked.
+    asked: TimeMs,
+    ends: Result<Vec<(TopicPartition, Offset)>, String>,
+    checked: Result<(), StoreError>,
+}
+
+/// One membership of the group.
+pub(super) struct Session<'w, L, D> {
+    worker: &'w Worker<L, D>,
+    source: Source,
+    lanes: BTreeMap<TopicPartition, Lane>,
+    /// Batches on their way, with the bytes that each holds.
+    jobs: JoinSet<Job>,
+    in_flight_bytes: BTreeMap<TopicPartition, usize>,
+    probe: JoinSet<Probed>,
+    probes: u32,
+    next_probe: Instant,
+    /// Whether the group has given us an assignment, be it an empty one.
+    joined: bool,
+}
+
+impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
+    pub(super) fn new(worker: &'w Worker<L, D>, source: Source) -> Self {
+        worker.latch.not_ready("is joining its consumer group");
+        Self {
+            worker,
+            source,
+            lanes: BTreeMap::new(),
+            jobs: JoinSet::new(),
+            in_flight_bytes: BTreeMap::new(),
+            probe: JoinSet::new(),
+            probes: 0,
+            next_probe: clock::instant(),
+            joined: false,
+        }
+    }
+
+    /// Counts until `shutdown`; then nothing more is read.
+    pub(super) async fn count(&mut self, shutdown: &CancellationToken) -> Result<(), Failure> {
+        loop {
+            let now = clock::instant();
+            self.depart_due(now);
+            if now >= self.next_probe {
+                self.tick(now);
+            }
+            let idle = self.next_due(now);
+            let takes_more = !self.is_full();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                Some(landed) = self.jobs.join_next() => self.land(landed)?,
+                Some(answer) = self.probe.join_next() => self.note_ends(answer)?,
+                event = self.source.events.recv(), if takes_more => {
+                    let handled = self.handle(event);
+                    match shutdown.run_until_cancelled(handled).await {
+                        Some(handled) => handled?,
+                        None => return Ok(()),
+                    }
+                }
+                () = tokio::time::sleep(idle) => {}
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Option<SourceEvent>) -> Result<(), Failure> {
+        match event {
+            Some(SourceEvent::Records(chunk)) => self.take(chunk),
+            Some(SourceEvent::Assigned { partitions, starts }) => self.assign(partitions, starts).await,
+            Some(SourceEvent::Revoked { partitions, done }) => self.revoke(&partitions, done).await,
+            Some(SourceEvent::Fetched(offsets)) => {
+                for (partition, offset) in offsets {
+                    self.lanes.get_mut(&partition).into_iter().for_each(|lane| lane.note_fetched(offset));
+                }
+                Ok(())
+            }
+            Some(SourceEvent::Failed(error)) => Err(self.diagnose(error).await),
+            None => Err(Failure::Defect("the polling thread".to_owned())),
+        }
+    }
+
+    fn take(&mut self, chunk: Chunk) -> Result<(), Failure> {
+        let metrics = &self.worker.tools.metrics;
+        metrics.consumed(chunk.len() as u64);
+        let clock = (clock::instant(), TimeMs(clock::now_ms()));
+        let mut passed = 0;
+        for record in Record::all(&Arc::new(chunk)) {
+            // Records of an assignment that has ended may still come.
+            let Some(lane) = self.lanes.get_mut(record.partition()) else { continue };
+            if lane.take(record, &self.worker.bounds, clock)? == Taken::Passed {
+                passed += 1;
+            }
+        }
+        metrics.ended(Ending::Passed, passed);
+        Ok(())
+    }
+
+    async fn assign(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        starts: oneshot::Sender<Vec<(TopicPartition, Offset)>>,
+    ) -> Result<(), Failure> {
+        self.worker.latch.not_ready("is reading the watermarks of its partitions");
+        let lanes = try_join_all(partitions.into_iter().map(|partition| self.open(partition))).await?;
+        let mut offsets = Vec::new();
+        for (start, lane) in lanes {
+            offsets.push((lane.partition.clone(), start));
+            self.lanes.insert(lane.partition.clone(), lane);
+        }
+        for (partition, start) in &offsets {
+            tracing::info!(%partition, offset = start.0, "assigned");
+        }
+        self.joined = true;
+        self.worker.tools.metrics.assigned(self.lanes.len());
+        // The polling thread is gone when it is closing; then nothing is read.
+        let _ = starts.send(offsets);
+        self.next_probe = clock::instant();
+        Ok(())
+    }
+
+    async fn open(&self, partition: TopicPartition) -> Result<(Offset, Lane), Failure> {
+        let tools = &self.worker.tools;
+        let stored = tools.insist("watermarks", || tools.ledger.watermarks(&partition)).await?;
+        let missing = stored.iter().any(Option::is_none);
+        let asked = probe::facts(self.source.client(), partition.clone(), missing, tools.limits.ask_kafka).await;
+        let facts = asked.map_err(|why| Failure::Kafka(format!("nothing is known of {partition}: {why}")))?;
+        let offset = start(&partition, &stored, facts)?;
+        Ok((offset, Lane::new(partition, stored, offset, clock::instant())))
+    }
+
+    /// Sees what waits in the partitions to its end, for a while, and lets them go.
+    async fn revoke(&mut self, partitions: &[TopicPartition], done: oneshot::Sender<()>) -> Result<(), Failure> {
+        let patience = self.worker.tools.limits.revoke;
+        let ended = tokio::time::timeout(patience, self.finish(partitions)).await;
+        for partition in partitions {
+            self.lanes.remove(partition);
+            self.worker.tools.metrics.lag_gone(&partition.topic, partition.partition);
+            tracing::info!(%partition, "revoked");
+        }
+        self.worker.tools.metrics.revoked(self.lanes.len());
+        // Nobody waits any more when the polling thread is closing.
+        let _ = done.send(());
+        match ended {
+            Ok(ended) => ended,
+            // The watermark fences whatever is still on its way; a new session forgets it.
+            Err(_) => Err(Failure::Kafka("revoked partitions did not end in time".to_owned())),
+        }
+    }
+
+    /// Flushes until nothing waits in these partitions; every bucket's watermark is moved along.
+    async fn finish(&mut self, partitions: &[TopicPartition]) -> Result<(), Failure> {
+        let mut last_flush: Vec<TopicPartition> = partitions.to_vec();
+        loop {
+            let now = clock::instant();
+            last_flush.retain(|partition| match self.lanes.get(partition) {
+                Some(lane) if lane.in_flight => true,
+                Some(_) => {
+                    self.depart(partition, now, true);
+                    false
+                }
+                None => false,
+            });
+            let busy = |partition: &TopicPartition| self.lanes.get(partition).is_some_and(|lane| lane.in_flight);
+            if !partitions.iter().any(busy) {
+                return Ok(());
+            }
+            if let Some(landed) = self.jobs.join_next().await {
+                self.land(landed)?;
+            }
+        }
+    }
+
+    pub(super) async fn drain(&mut self) {
+        let partitions: Vec<_> = self.lanes.keys().cloned().collect();
+        if let Err(failure) = self.finish(&partitions).await {
+            tracing::warn!(failure = failure.name(), "{failure}");
+        }
+        self.commit();
+    }
+
+    pub(super) async fn close(mut self) {
+        self.jobs.shutdown().await;
+        self.probe.shutdown().await;
+        for partition in self.lanes.keys() {
+            self.worker.tools.metrics.lag_gone(&partition.topic, partition.partition);
+        }
+        self.worker.tools.metrics.revoked(0);
+        if !self.source.close(CLOSE).await {
+            tracing::warn!("the kafka client did not close in time; the group notices by its session time-out");
+        }
+    }
+
+    fn depart_due(&mut self, now: Instant) {
+        let limits = self.worker.tools.limits;
+        let pressed = self.held_bytes() >= limits.held_bytes;
+        let due = |lane: &Lane| {
+            lane.due_in(now, &limits) == Some(Duration::ZERO)
+                || (pressed && !lane.in_flight && !lane.waiting.is_empty())
+        };
+        let due: Vec<_> = self.lanes.values().filter(|lane| due(lane)).map(|lane| lane.partition.clone()).collect();
+        for partition in due {
+            self.depart(&partition, now, false);
+        }
+    }
+
+    fn depart(&mut self, partition: &TopicPartition, now: Instant, beat: bool) {
+        let Some(lane) = self.lanes.get_mut(partition) else { return };
+        self.in_flight_bytes.insert(partition.clone(), lane.waiting.bytes());
+        let departure = lane.depart(now, &self.worker.tools.limits, beat);
+        let tools = Arc::clone(&self.worker.tools);
+        self.jobs.spawn(async move { (departure.partition.clone(), tools.run(departure).await) });
+    }
+
+    fn land(&mut self, landed: Result<Job, JoinError>) -> Result<(), Failure> {
+        let (partition, landed) = landed.map_err(|error| Failure::Defect(format!("a flush ({error})")))?;
+        self.in_flight_bytes.remove(&partition);
+        let landed = landed?;
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            lane.land(&landed, clock::instant());
+        }
+        Ok(())
+    }
+
+    fn held_bytes(&self) -> usize {
+        let waiting: usize = self.lanes.values().map(|lane| lane.waiting.bytes()).sum();
+        waiting + self.in_flight_bytes.values().sum::<usize>()
+    }
+
+    /// Whether reading must wait for a flush to end.
+    fn is_full(&self) -> bool {
+        let limits = &self.worker.tools.limits;
+        let overfull = |lane: &Lane| lane.in_flight && lane.waiting.is_full(limits);
+        self.held_bytes() >= limits.held_bytes || self.lanes.values().any(overfull)
+    }
+
+    fn next_due(&self, now: Instant) -> Duration {
+        let due = self.lanes.values().filter_map(|lane| lane.due_in(now, &self.worker.tools.limits));
+        due.min().unwrap_or(RENEW).min(self.next_probe.saturating_duration_since(now))
+    }
+
+    /// Once a probe interval: asks for the ends, commits for lag tools, says how it is.
+    fn tick(&mut self, now: Instant) {
+        let tools = &self.worker.tools;
+        self.next_probe = now + tools.limits.probe;
+        if self.probe.is_empty() {
+            let check = self.probes.is_multiple_of(PROBES_PER_CHECK);
+            self.probes = self.probes.wrapping_add(1);
+            let (client, tools) = (self.source.client(), Arc::clone(tools));
+            let partitions: Vec<_> = self.lanes.keys().cloned().collect();
+            self.probe.spawn(async move {
+                let asked = TimeMs(clock::now_ms());
+                let ends = probe::ends(client, partitions, tools.limits.ask_kafka).await;
+                Probed { asked, ends, checked: if check { tools.ledger.check().await } else { Ok(()) } }
+            });
+        }
+        self.commit();
+        for lane in self.lanes.values() {
+            tools.metrics.lag(&lane.partition.topic, lane.partition.partition, lane.lag());
+        }
+        self.say_how_it_is(now);
+    }
+
+    fn commit(&self) {
+        let offsets = self.lanes.values().filter_map(|lane| Some((lane.partition.clone(), lane.committable()?)));
+        self.source.commit(offsets);
+    }
+
+    fn say_how_it_is(&self, now: Instant) {
+        let (latch, tools) = (&self.worker.latch, &self.worker.tools);
+        let stalled = self.lanes.values().find(|lane| lane.stalled_for(now) > tools.limits.stall);
+        match (tools.trouble.get(), stalled) {
+            (Some(trouble), _) => latch.not_ready(format!("makes no progress: {trouble}")),
+            (None, Some(lane)) => latch.not_ready(format!(
+                "makes no progress: {} is {} records behind and no watermark has moved for {} s",
+                lane.partition,
+                lane.lag(),
+                lane.stalled_for(now).as_secs()
+            )),
+            (None, None) if self.joined => latch.ready(now, RENEW),
+            (None, None) => {}
+        }
+    }
+
+    fn note_ends(&mut self, answer: Result<Probed, JoinError>) -> Result<(), Failure> {
+        let Probed { asked, ends, checked } = answer.map_err(|error| Failure::Defect(format!("a probe ({error})")))?;
+        match ends {
+            Ok(ends) => {
+                for (partition, end) in ends {
+                    if let Some(lane) = self.lanes.get_mut(&partition) {
+                        lane.note_end(end, asked, clock::instant());
+                    }
+                }
+            }
+            Err(why) => tracing::warn!(why, "kafka did not say where its partitions end"),
+        }
+        match checked {
+            Err(error @ StoreError::Unusable(_)) => Err(error.into()),
+            // Others show where they are in the way.
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds out which partition an error of the whole consumer is about.
+    async fn diagnose(&self, error: KafkaError) -> Failure {
+        for lane in self.lanes.values() {
+            let patience = self.worker.tools.limits.ask_kafka;
+            let Ok(facts) = probe::facts(self.source.client(), lane.partition.clone(), false, patience).await else {
+                continue;
+            };
+            let wanted = lane.next();
+            if wanted < facts.first || wanted > facts.end {
+                let (first, end) = (facts.first, facts.end);
+                return Failure::LogGap { partition: lane.partition.clone(), wanted, first, end };
+            }
+        }
+        Failure::Kafka(error.to_string())
+    }
+}

@@ -1,0 +1,75 @@
+//! The worker: sessions, one after the other, until it is told to stop.
+//!
+//! A session joins the consumer group, reads the watermarks of what it is assigned, and counts until it is told
+//! to stop or can't go on. Whatever a session forgets, the next one finds in the watermarks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use tokio_util::sync::CancellationToken;
+
+use crate::ops::health::Latch;
+use crate::store::Ledger;
+
+use super::dead_letter::DeadLetters;
+use super::decode::Bounds;
+use super::failure::{Failure, Verdict};
+use super::job::Tools;
+use super::session::Session;
+use super::source::Source;
+
+/// Counts events until it is told to stop.
+#[derive(Debug)]
+pub struct Worker<L, D> {
+    pub tools: Arc<Tools<L, D>>,
+    /// Of the consumer: brokers, group and every other property.
+    pub kafka: ClientConfig,
+    pub topics: Vec<String>,
+    pub bounds: Bounds,
+    pub latch: Latch,
+    /// How long a session may take to see its batches to their end when it is told to stop.
+    pub drain: Duration,
+}
+
+impl<L: Ledger, D: DeadLetters> Worker<L, D> {
+    /// Runs sessions until `shutdown`.
+    ///
+    /// # Errors
+    /// The [`Failure`] after which no other session would be any better.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), Failure> {
+        loop {
+            let Err(failure) = self.session(&shutdown).await else { return Ok(()) };
+            self.latch.not_ready(format!("stopped counting: {failure}"));
+            match failure.verdict() {
+                Verdict::Die => {
+                    tracing::error!(failure = failure.name(), "{failure}");
+                    return Err(failure);
+                }
+                Verdict::Restart { after } => {
+                    tracing::warn!(failure = failure.name(), "{failure}");
+                    if shutdown.run_until_cancelled(tokio::time::sleep(after)).await.is_none() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn session(&self, shutdown: &CancellationToken) -> Result<(), Failure> {
+        let prepared = self.tools.insist("prepare", || self.tools.ledger.prepare());
+        match shutdown.run_until_cancelled(prepared).await {
+            Some(prepared) => prepared?,
+            None => return Ok(()),
+        }
+        let source = Source::open(&self.kafka, &self.topics).map_err(|error| Failure::Kafka(error.to_string()))?;
+        self.tools.metrics.session_started();
+        let mut session = Session::new(self, source);
+        let ended = session.count(shutdown).await;
+        if ended.is_ok() && tokio::time::timeout(self.drain, session.drain()).await.is_err() {
+            tracing::warn!("not all batches ended in time; Kafka still holds them and the next start counts them");
+        }
+        session.close().await;
+        ended
+    }
+}

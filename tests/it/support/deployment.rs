@@ -1,0 +1,113 @@
+//! What a user has: a topic in Kafka, a Redis, and workers that share a namespace.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::kafka::Kafka;
+use super::program::{Program, Running};
+use super::redis::Redis;
+use super::wait::eventually;
+
+/// Until a backlog of a test is counted on a busy machine.
+const CATCH_UP: Duration = Duration::from_secs(90);
+
+pub(crate) struct Deployment {
+    pub(crate) redis: Redis,
+    pub(crate) topic: String,
+    pub(crate) partitions: i32,
+    env: Vec<(String, String)>,
+}
+
+impl Deployment {
+    /// On the shared Kafka, with a topic and a Redis of its own.
+    pub(crate) fn new(partitions: i32) -> Self {
+        Self::with_topic(partitions, &[])
+    }
+
+    pub(crate) fn with_topic(partitions: i32, config: &[(&str, &str)]) -> Self {
+        let (kafka, topic) = (Kafka::shared(), Kafka::unique("events"));
+        kafka.create_topic(&topic, partitions, config);
+        let redis = Redis::start();
+        let env = [
+            ("INDELIBLE_KAFKA_BROKERS", kafka.bootstrap()),
+            ("INDELIBLE_KAFKA_TOPICS", topic.clone()),
+            ("INDELIBLE_KAFKA_GROUP", format!("{topic}.group")),
+            ("INDELIBLE_REDIS_URL", redis.url()),
+            ("RUST_LOG", "info".to_owned()),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        Self { redis, topic, partitions, env }
+    }
+
+    /// The same with one more setting.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn env(&self) -> Vec<(&str, &str)> {
+        self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn serve(&self) -> Running {
+        Program::serve(&self.env())
+    }
+
+    /// `indelible emit -` with these lines.
+    pub(crate) fn emit_output(&self, lines: &str) -> Output {
+        Program::run(&["emit", "-"], &self.env(), lines)
+    }
+
+    #[track_caller]
+    pub(crate) fn emit(&self, lines: &str) {
+        let output = self.emit_output(lines);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Waits until every bucket's watermark stands at the end of every partition: then all is counted.
+    #[track_caller]
+    pub(crate) fn await_counted(&self) {
+        eventually(CATCH_UP, "every watermark at the end of its partition", || {
+            let (ends, marks) = (self.ends(), self.watermarks());
+            let behind = ends.iter().any(|(partition, end)| marks.get(partition).is_none_or(|mark| mark < end));
+            (!behind).then_some(())
+        });
+    }
+
+    fn ends(&self) -> BTreeMap<i32, i64> {
+        let asker: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", Kafka::shared().bootstrap())
+            .create()
+            .expect("a consumer that only asks");
+        let end = |partition| asker.fetch_watermarks(&self.topic, partition, Duration::from_secs(10));
+        (0..self.partitions).map(|partition| (partition, end(partition).expect("the end of a partition").1)).collect()
+    }
+
+    /// The least watermark of all buckets by partition; none unless all 64 are there.
+    fn watermarks(&self) -> BTreeMap<i32, i64> {
+        let mut connection = self.redis.connection();
+        let states: Vec<String> = redis::cmd("KEYS").arg("indelible:*:state").query(&mut connection).expect("keys");
+        let mut least: BTreeMap<i32, (i64, usize)> = BTreeMap::new();
+        for state in &states {
+            let fields: BTreeMap<String, String> =
+                redis::cmd("HGETALL").arg(state).query(&mut connection).expect("a state");
+            let prefix = format!("watermark:{}/", self.topic);
+            for (field, value) in fields {
+                let Some(partition) = field.strip_prefix(&prefix) else { continue };
+                let next = value.split(' ').next().and_then(|next| next.parse().ok()).expect("a watermark");
+                let entry = least.entry(partition.parse().expect("a partition")).or_insert((next, 0));
+                *entry = (entry.0.min(next), entry.1 + 1);
+            }
+        }
+        least
+            .into_iter()
+            .filter(|(_, (_, count))| *count == 64)
+            .map(|(partition, (next, _))| (partition, next))
+            .collect()
+    }
+}
