@@ -11,65 +11,12 @@
 --   {'overflow', key}
 --   {'corrupt', key, what is wrong}
 --
--- KEYS and ARGV are read in the order in which call.rs writes them; the readers are in the first part.
+-- This is the second part; call.lua, the first, reads KEYS and ARGV.
 
 local DAY_MS = 86400000
 local MAX_GROUPS = 2147483647
--- Doubles hold every integer up to 2^53; above that this stays a safe distance below 2^63.
-local SUM_LIMIT = 9.2e18
-
--- Reading KEYS and ARGV ------------------------------------------------------------------------------
-
-local next_key, next_arg = 0, 0
-local key_types = {}
-
-local function key(as)
-  next_key = next_key + 1
-  local name = KEYS[next_key]
-  if not name then error('bad call: too few keys') end
-  if key_types[name] and key_types[name] ~= as then error('bad call: two uses of key ' .. name) end
-  key_types[name] = as
-  return name
-end
-
-local function text()
-  next_arg = next_arg + 1
-  local value = ARGV[next_arg]
-  if not value then error('bad call: too few arguments') end
-  return value
-end
-
--- Exactly the texts that HINCRBY takes for a number: no leading zero, no plus, no space.
-local function is_integer(value)
-  if not value or #value > 20 then return false end
-  return value == '0' or (value:match('^-?[1-9]%d*$') and math.abs(tonumber(value)) <= SUM_LIMIT)
-end
-
-local function integer()
-  local value = text()
-  if not is_integer(value) then error('bad call: not a 64-bit integer') end
-  return value
-end
-
--- The hash of an id or of its content: any 64-bit integer, and nothing that is reckoned with.
-local function hash()
-  local value = text()
-  if #value > 20 or not value:match('^-?%d+$') then error('bad call: not a hash') end
-  return value
-end
-
--- A number that Lua itself reckons with: exact below 2^53.
-local function number()
-  local value = tonumber(integer())
-  if math.abs(value) > 9007199254740992 then error('bad call: number out of range') end
-  return value
-end
-
-local function count(most)
-  local value = number()
-  if value < 0 or value > most then error('bad call: count out of range') end
-  return value
-end
+-- Redis's Lua gives an error for calls with many more arguments than this.
+local MOST_ARGUMENTS = 4000
 
 -- Planning -------------------------------------------------------------------------------------------
 
@@ -91,53 +38,43 @@ local function read(name, command, ...)
   return reply
 end
 
--- Sums that this call adds to a field already, so that several additions are checked together.
-local added = {}
+-- What a field will hold once the plan is done: several additions to it are checked together. Above 2^53 a
+-- double is only near it.
+local sums = {}
 
-local function plan_add(name, field, current, amount)
+-- One HSET for many sums costs a fraction of as many HINCRBY; only HINCRBY is exact above 2^53.
+local function plan_add(name, field, current, amount, exact)
   if current and not is_integer(current) then stop('corrupt', name, field .. ' is not an integer') end
-  local id = name .. '\0' .. field
-  added[id] = (added[id] or 0) + tonumber(amount)
-  local sum = tonumber(current or '0') + added[id]
-  if math.abs(sum) > SUM_LIMIT then stop('overflow', name) end
-  plan[#plan + 1] = {'HINCRBY', name, field, amount}
+  local of_key = sums[name]
+  local before, more = of_key[field] or tonumber(current or '0'), tonumber(amount)
+  local sum = before + more
+  if abs(sum) > SUM_LIMIT then stop('overflow', name) end
+  of_key[field] = sum
+  if abs(before) < EXACT and abs(more) < EXACT and abs(sum) < EXACT then
+    local last = #exact
+    exact[last + 1], exact[last + 2] = field, format('%.0f', sum)
+  else
+    if not is_integer(amount) then error('bad call: not a 64-bit integer') end
+    plan[#plan + 1] = {'HINCRBY', name, field, amount}
+  end
 end
 
 -- fields: {field, amount, field, amount, …}
 local function plan_adds(name, fields)
-  if #fields == 0 then
-    -- Read nothing of it, but never leave a wrong type unnoticed.
-    read(name, 'HLEN')
-    return
+  -- Without fields nothing is read, but a wrong type must not go unnoticed.
+  if #fields == 0 then read(name, 'HLEN') end
+  sums[name] = sums[name] or {}
+  for first = 1, #fields, MOST_ARGUMENTS do
+    local names, exact = {}, {'HSET', name}
+    local last = math.min(first + MOST_ARGUMENTS, #fields + 1) - 1
+    for i = first, last, 2 do names[#names + 1] = fields[i] end
+    local current = read(name, 'HMGET', unpack(names))
+    for i = 1, #names do plan_add(name, names[i], current[i], fields[first + 2 * i - 1], exact) end
+    if #exact > 2 then plan[#plan + 1] = exact end
   end
-  local names = {}
-  for i = 1, #fields, 2 do names[#names + 1] = fields[i] end
-  local current = read(name, 'HMGET', unpack(names))
-  for i = 1, #names do plan_add(name, names[i], current[i], fields[2 * i]) end
 end
 
-local function read_fields(prefix)
-  local fields = {}
-  for _ = 1, count(3000) do
-    fields[#fields + 1] = prefix .. text()
-    fields[#fields + 1] = integer()
-  end
-  return fields
-end
-
--- Seen ids: {own = key, keys = {[generation] = key}, ids = …} per shard -----------------------------
-
-local function read_shard()
-  local shard = {generation = integer(), lookups = {}, index = {}, id = {}, content = {}}
-  for i = 1, count(64) do
-    shard.lookups[i] = {generation = integer(), key = key('set')}
-  end
-  for i = 1, count(2000) do
-    shard.index[i], shard.id[i], shard.content[i] = integer(), hash(), hash()
-  end
-  if #shard.lookups == 0 or #shard.id == 0 then error('bad call: empty shard') end
-  return shard
-end
+-- Seen ids -------------------------------------------------------------------------------------------
 
 local function look_up(shard, live, repeats)
   local found = {}
@@ -172,25 +109,8 @@ end
 
 -- Months of a user or tenant -------------------------------------------------------------------------
 
-local function read_month()
-  local month = {kind = text(), key = key('hash'), groups = {}}
-  for i = 1, count(2000) do
-    month.groups[i] = {name = 'group:' .. text(), fields = read_fields('')}
-  end
-  month.tools = read_fields('tool:')
-  month.days_key, month.days_expire, month.days = key('hash'), number(), read_fields('')
-  if month.kind == 'user' then
-    month.users_key, month.user, month.cost = key('zset'), text(), integer()
-  elseif month.kind == 'tenant' then
-    month.months_key, month.month = key('set'), text()
-  else
-    error('bad call: unknown kind of month')
-  end
-  return month
-end
-
 -- A group's counters stand under a number that the month gives it: short fields, and a name said once.
-local function plan_groups(month)
+local function number_groups(month)
   local names = {'groups'}
   for _, group in ipairs(month.groups) do names[#names + 1] = group.name end
   local numbers = read(month.key, 'HMGET', unpack(names))
@@ -200,28 +120,34 @@ local function plan_groups(month)
   end
   local last, given = tonumber(size), {}
   for i, group in ipairs(month.groups) do
-    local group_number = numbers[i + 1] or given[group.name]
-    if group_number and not is_integer(group_number) then
+    group.number = numbers[i + 1] or given[group.name]
+    if group.number and not is_integer(group.number) then
       stop('corrupt', month.key, group.name .. ' is not a number')
-    elseif not group_number then
+    elseif not group.number then
       last = last + 1
-      group_number = string.format('%d', last)
-      given[group.name] = group_number
-      plan[#plan + 1] = {'HSET', month.key, group.name, group_number, 'groups', group_number}
+      group.number = format('%d', last)
+      given[group.name] = group.number
+      plan[#plan + 1] = {'HSET', month.key, group.name, group.number, 'groups', group.number}
     end
-    local fields = {}
-    for j = 1, #group.fields, 2 do
-      fields[j], fields[j + 1] = group_number .. ':' .. group.fields[j], group.fields[j + 1]
-    end
-    plan_adds(month.key, fields)
   end
 end
 
-local function plan_month(month)
-  plan_groups(month)
-  plan_adds(month.key, month.tools)
+local function plan_sums(month)
+  local fields = month.tools
+  for _, group in ipairs(month.groups) do
+    for i = 1, #group.fields, 2 do
+      fields[#fields + 1] = group.number .. ':' .. group.fields[i]
+      fields[#fields + 1] = group.fields[i + 1]
+    end
+  end
+  plan_adds(month.key, fields)
   plan_adds(month.days_key, month.days)
-  if #month.days > 0 then plan[#plan + 1] = {'EXPIREAT', month.days_key, string.format('%.0f', month.days_expire)} end
+  if #month.days > 0 then plan[#plan + 1] = {'EXPIREAT', month.days_key, format('%.0f', month.days_expire)} end
+end
+
+local function plan_month(month)
+  number_groups(month)
+  plan_sums(month)
   if month.kind == 'user' then
     read(month.users_key, 'ZCARD')
     plan[#plan + 1] = {'ZINCRBY', month.users_key, month.cost, month.user}
@@ -236,13 +162,6 @@ end
 -- unknown. A tombstone that came before its creation is marked, so that the creation is counted once as
 -- created when it comes. The earliest creation time counts. So the order of the events does not matter.
 
-local function read_change()
-  return {
-    verb = text(), kind = text(), member = text(), id = text(), time = number(), log = number(),
-    saved = key('zset'), tombstones = key('zset'), counts = key('hash'),
-  }
-end
-
 -- The month of a time in UTC, 'YYYY-MM' (days to civil date, Gregorian calendar).
 local function month_of(ms)
   local z = math.floor(ms / DAY_MS) + 719468
@@ -253,7 +172,7 @@ local function month_of(ms)
   local mp = math.floor((5 * doy + 2) / 153)
   local month = mp < 10 and mp + 3 or mp - 9
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  return string.format('%04d-%02d', year, month)
+  return format('%04d-%02d', year, month)
 end
 
 -- What the sets will hold once the plan is done: [key .. member] = {key, member, was, now}.
@@ -331,14 +250,14 @@ local function plan_outputs(changes)
   end
   for _, entry in ipairs(score_order) do
     if entry.now and entry.now ~= entry.was then
-      plan[#plan + 1] = {'ZADD', entry.key, string.format('%.0f', entry.now), entry.member}
+      plan[#plan + 1] = {'ZADD', entry.key, format('%.0f', entry.now), entry.member}
     elseif entry.was and not entry.now then
       plan[#plan + 1] = {'ZREM', entry.key, entry.member}
     end
   end
   for _, move in ipairs(count_order) do
-    local current = read(move.key, 'HGET', move.field)
-    if move.amount ~= 0 then plan_add(move.key, move.field, current, string.format('%.0f', move.amount)) end
+    -- Its type is checked even if it stays as it is.
+    plan_adds(move.key, move.amount == 0 and {} or {move.field, format('%.0f', move.amount)})
   end
 end
 
@@ -375,22 +294,6 @@ end
 
 -- The call -------------------------------------------------------------------------------------------
 
-local function read_call()
-  local call = {
-    state = key('hash'), tombstones = key('zset'), watermark = text(), expected = text(), target = text(),
-    log = text(), log_time = number(), applied = integer(), window = number(), keep_tombstones = number(),
-    expire = text(), expire_keys = {}, shards = {}, months = {}, changes = {},
-  }
-  if call.expire ~= '' and not is_integer(call.expire) then error('bad call: not a generation') end
-  if tonumber(call.applied) < 0 then error('bad call: negative count') end
-  for i = 1, count(4096) do call.expire_keys[i] = key('set') end
-  for i = 1, count(2000) do call.shards[i] = read_shard() end
-  for i = 1, count(8000) do call.months[i] = read_month() end
-  for i = 1, count(4000) do call.changes[i] = read_change() end
-  if next_key ~= #KEYS or next_arg ~= #ARGV then error('bad call: more keys or arguments than it says') end
-  return call
-end
-
 local function plan_seen(call)
   local repeats, live_cache = {'repeated'}, {}
   local function live(generation)
@@ -404,13 +307,13 @@ local function plan_seen(call)
   local sizes = {}
   for _, shard in ipairs(call.shards) do plan_shard(shard, sizes) end
   for generation, size in pairs(sizes) do
-    plan_adds(call.state, {'generation:' .. generation, string.format('%d', size)})
+    plan_adds(call.state, {'generation:' .. generation, format('%d', size)})
   end
 end
 
 -- Housekeeping rides on calls without events: every bucket gets one every few seconds.
 local function plan_expiry(call, log_time)
-  local before = string.format('(%.0f', log_time - call.keep_tombstones)
+  local before = format('(%.0f', log_time - call.keep_tombstones)
   local old = read(call.tombstones, 'ZRANGEBYSCORE', '-inf', before, 'LIMIT', 0, 1000)
   if #old > 0 then plan[#plan + 1] = {'ZREM', call.tombstones, unpack(old)} end
   if is_expired(call.expire, log_time, call.window) then
@@ -436,7 +339,7 @@ local function main()
   if known_log and not is_integer(known_log) then stop('corrupt', call.state, call.log .. ' is not a time') end
   local own_log = math.max(call.log_time, tonumber(known_log or '-9007199254740992'))
   plan_adds(call.state, {'applied', call.applied})
-  plan[#plan + 1] = {'HSET', call.state, call.watermark, call.target, call.log, string.format('%.0f', own_log)}
+  plan[#plan + 1] = {'HSET', call.state, call.watermark, call.target, call.log, format('%.0f', own_log)}
 
   local expired = ''
   if #call.shards == 0 then

@@ -1,4 +1,6 @@
-//! A flush as the keys and arguments of `apply.lua`, in the order in which the script reads them.
+//! A flush as the keys and arguments of the script, in the order in which `call.lua` reads them.
+
+use std::fmt::{Display, Write};
 
 use crate::domain::calendar::Month;
 use crate::domain::counters::{Counters, DayUsage, Group};
@@ -17,7 +19,6 @@ pub struct Call {
 
 /// The script's own bounds, which a call must keep.
 const MOST_EVENTS: usize = 2000;
-const MOST_FIELDS: usize = 3000;
 /// Just below 2^63, at a distance that the script's doubles can tell.
 pub(super) const MOST_AMOUNT: i64 = 9_200_000_000_000_000_000;
 
@@ -29,6 +30,7 @@ impl Call {
     /// # Errors
     /// [`TooLarge`]
     pub fn of(flush: &Flush, keyspace: &Keyspace, retention: Retention) -> Result<Self, TooLarge> {
+        assert!(flush.seen.is_empty() || flush.from != Some(flush.to), "a flush with events moves the watermark");
         if flush.seen.len() > MOST_EVENTS {
             return Err(TooLarge);
         }
@@ -92,12 +94,8 @@ impl Call {
                 self.arg(near);
                 self.keys.push(keyspace.seen(flush.bucket, Generation(near), shard));
             }
-            self.arg(group.len());
-            for (_, index, seen) in group {
-                self.arg(index);
-                self.arg(seen.id);
-                self.arg(seen.content);
-            }
+            let ids = group.iter().map(|(_, index, seen)| format!("{index}:{}:{}", seen.id, seen.content));
+            self.arg(ids.collect::<Vec<_>>().join(" "));
         }
     }
 
@@ -109,20 +107,13 @@ impl Call {
         keyspace: &Keyspace,
         retention: Retention,
     ) -> Result<(), TooLarge> {
-        if delta.usage.tools.len() > MOST_FIELDS {
-            return Err(TooLarge);
-        }
         self.arg(if scope.user.is_some() { "user" } else { "tenant" });
         self.keys.push(keyspace.month(scope, month));
         self.arg(delta.usage.groups.len());
         for (group, counters) in &delta.usage.groups {
             self.group(group, counters)?;
         }
-        self.arg(delta.usage.tools.len());
-        for (tool, calls) in &delta.usage.tools {
-            self.arg(keys::encode(tool.as_str()));
-            self.arg(calls);
-        }
+        self.fields(delta.usage.tools.iter().map(|(tool, calls)| (keys::encode(tool.as_str()), *calls)))?;
         self.days(scope, month, delta, keyspace, retention)?;
         if let Some(user) = &scope.user {
             let cost = delta.days.values().try_fold(0, |sum: i64, day| sum.checked_add(day.cost.0));
@@ -139,7 +130,7 @@ impl Call {
 
     fn group(&mut self, group: &Group, counters: &Counters) -> Result<(), TooLarge> {
         self.arg(keys::group_name(group));
-        self.fields(COUNTER_FIELDS.iter().map(|(field, of)| ((*field).to_owned(), of(counters))))
+        self.fields(COUNTER_FIELDS.iter().map(|(field, of)| (*field, of(counters))))
     }
 
     fn days(
@@ -157,18 +148,18 @@ impl Call {
         }))
     }
 
-    /// Field and amount of what is not 0, after their number.
-    fn fields(&mut self, fields: impl Iterator<Item = (String, i64)>) -> Result<(), TooLarge> {
-        let at = self.args.len();
-        self.args.push(String::new());
+    /// `field=amount` of what is not 0; no field holds a space.
+    fn fields(&mut self, fields: impl Iterator<Item = (impl Display, i64)>) -> Result<(), TooLarge> {
+        let mut packed = String::new();
         for (field, amount) in fields.filter(|(_, amount)| *amount != 0) {
             if amount > MOST_AMOUNT {
                 return Err(TooLarge);
             }
-            self.args.push(field);
-            self.arg(amount);
+            let space = if packed.is_empty() { "" } else { " " };
+            // Writing to a String does not fail.
+            let _ = write!(packed, "{space}{field}={amount}");
         }
-        self.args[at] = ((self.args.len() - at - 1) / 2).to_string();
+        self.args.push(packed);
         Ok(())
     }
 

@@ -32,10 +32,11 @@ pub struct Flush {
     pub partition: TopicPartition,
     /// The stored watermark that the flush follows on; none before the partition's first.
     pub from: Option<Position>,
+    /// Further than `from` if there are events.
     pub to: Position,
     /// Every record of the partition with an earlier Kafka timestamp lies before `to`.
     pub log_time: TimeMs,
-    /// Of every event in `delta`, in the events' order.
+    /// Of every event in `delta`, in the events' order, each id once.
     pub seen: Vec<SeenId>,
     pub delta: Delta,
     /// Seen ids to drop, if the whole bucket has passed them.

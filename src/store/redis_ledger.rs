@@ -1,4 +1,4 @@
-//! The worker's side in Redis: watermarks, and flushes by `apply.lua`.
+//! The worker's side in Redis: watermarks, and flushes by `call.lua` and `apply.lua`.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::keys::{self, Keyspace, LAYOUT_VERSION};
 use super::link::{Link, is_no_script};
 use super::{Flush, Ledger, Outcome, Repeat, Retention, StoreError};
 
-/// The script that applies a flush.
-pub const APPLY: &str = include_str!("apply.lua");
+/// The script that applies a flush: what reads its arguments, and what it does with them.
+pub const APPLY: &str = concat!(include_str!("call.lua"), include_str!("apply.lua"));
 
 #[derive(Debug, Clone)]
 pub struct RedisLedger {
@@ -109,7 +109,7 @@ impl Ledger for RedisLedger {
             let (state, field) = (self.keyspace.state(bucket), &field);
             async move {
                 let stored = self.link.query(cmd("HGET").arg(&state).arg(field)).await?;
-                text(&stored).map(|stored| parse_watermark(&state, stored)).transpose()
+                (stored != Value::Nil).then(|| parse_watermark(&state, &stored)).transpose()
             }
         }))
         .await
@@ -124,10 +124,9 @@ impl Ledger for RedisLedger {
     }
 }
 
-fn parse_watermark(state: &str, stored: &str) -> Result<Position, StoreError> {
-    stored
-        .parse()
-        .map_err(|_| StoreError::Corrupt { key: state.to_owned(), detail: format!("a watermark holds {stored:?}") })
+fn parse_watermark(state: &str, stored: &Value) -> Result<Position, StoreError> {
+    let damaged = || StoreError::Corrupt { key: state.to_owned(), detail: format!("a watermark holds {stored:?}") };
+    text(stored).and_then(|stored| stored.parse().ok()).ok_or_else(damaged)
 }
 
 /// The outcome that an answer of the script says.
@@ -136,9 +135,9 @@ fn parse_watermark(state: &str, stored: &str) -> Result<Position, StoreError> {
 /// [`StoreError::Corrupt`] as the script found it; [`StoreError::Unusable`] for an answer it never gives.
 pub fn read_outcome(answer: &Value, state: &str) -> Result<Outcome, StoreError> {
     let Value::Array(parts) = answer else { return Err(unreadable(answer)) };
-    let parts: Option<Vec<&str>> = parts.iter().map(text).collect();
-    let parts = parts.ok_or_else(|| unreadable(answer))?;
-    match parts.as_slice() {
+    // What is no text has been stored by someone else, and is shown as it is.
+    let texts: Vec<&str> = parts.iter().map(|part| text(part).unwrap_or("?")).collect();
+    match texts.as_slice() {
         ["applied", expired] => {
             let expired = (!expired.is_empty()).then(|| expired.parse().map(Generation)).transpose();
             Ok(Outcome::Applied { expired: expired.map_err(|_| unreadable(answer))? })
@@ -151,7 +150,7 @@ pub fn read_outcome(answer: &Value, state: &str) -> Result<Outcome, StoreError> 
             Ok(Outcome::Repeated(repeats))
         }
         ["moved", ""] => Ok(Outcome::Moved(None)),
-        ["moved", stored] => Ok(Outcome::Moved(Some(parse_watermark(state, stored)?))),
+        ["moved", _] => Ok(Outcome::Moved(Some(parse_watermark(state, &parts[1])?))),
         ["overflow", _] => Ok(Outcome::TooLarge),
         ["corrupt", key, detail] => Err(StoreError::Corrupt { key: (*key).to_owned(), detail: (*detail).to_owned() }),
         _ => Err(unreadable(answer)),

@@ -25,7 +25,7 @@ pub(crate) const START_MS: i64 = 1_795_543_200_000;
 
 /// The first two share a bucket; the last holds what keys and fields must encode.
 pub(crate) const TENANTS: [&str; 4] = ["acme", "acme-125", "acme-1", "a:b{c} d"];
-const USERS: [&str; 3] = ["alice", "bob", "x|y:*"];
+pub(crate) const USERS: [&str; 3] = ["alice", "bob", "x|y:*"];
 const KINDS: [&str; 2] = ["website", "assistant_result"];
 
 #[derive(Debug, Clone)]

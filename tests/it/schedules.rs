@@ -71,6 +71,15 @@ fn assert_caught(right: &str, wrong: &str) {
 
 /// The seeds whose schedule ended with other sums than the log's, and what happened in it.
 fn run(seeds: Range<u64>, script: &str, print: bool) -> Vec<(u64, String)> {
+    let half = seeds.start + (seeds.end - seeds.start) / 2;
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| run_some(seeds.start..half, script, print));
+        let second = run_some(half..seeds.end, script, print);
+        [first.join().expect("no panic"), second].concat()
+    })
+}
+
+fn run_some(seeds: Range<u64>, script: &str, print: bool) -> Vec<(u64, String)> {
     let redis = Redis::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let link = link(&redis);

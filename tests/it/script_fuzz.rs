@@ -143,9 +143,8 @@ fn calls() -> (Vec<Sent>, Vec<Sent>) {
     let from = Some(log.position(20));
     let mut heartbeat = log.flush(bucket, from, 60, &[]);
     heartbeat.expire = Some(Generation(START_MS / DAY_MS));
-    let mut again = flush(0, 20);
-    again.from = from;
-    let calls = vec![
+    let again = log.flush(bucket, from, 30, &log.offsets(bucket, 0, 20));
+    let calls = [
         log.flush(bucket, from, 60, &new),
         log.flush(bucket, from, 60, &new[..new.len().min(2)]),
         log.flush(bucket, from, 30, &[]),
@@ -223,15 +222,30 @@ fn mutate(rng: &mut StdRng, sent: &mut Sent) {
         return;
     }
     let (at, other) = (rng.random_range(0..list.len()), rng.random_range(0..list.len()));
-    match rng.random_range(0..8) {
+    match rng.random_range(0..11) {
         0 => drop(list.remove(at)),
         1 => list.insert(at, odd(rng)),
         2 => list.insert(at, list[other].clone()),
         3 => list.swap(at, other),
         4 => list[at] = list[other].clone(),
         5 => list.truncate(at.max(1)),
+        6..9 => list[at] = mutated_within(rng, &list[at]),
         _ => list[at] = odd(rng),
     }
+}
+
+/// One of the parts of a text that holds many: `in=5 out=7`, `0:12:34 1:56:78`.
+fn mutated_within(rng: &mut StdRng, text: &[u8]) -> Vec<u8> {
+    let separator = *b" =:".choose(rng).expect("not empty");
+    let mut parts: Vec<Vec<u8>> = text.split(|byte| *byte == separator).map(<[u8]>::to_vec).collect();
+    let at = rng.random_range(0..parts.len());
+    match rng.random_range(0..4) {
+        0 => drop(parts.remove(at)),
+        1 => parts.insert(at, odd(rng)),
+        2 => parts.push(parts[at].clone()),
+        _ => parts[at] = odd(rng),
+    }
+    parts.join(&separator)
 }
 
 fn odd(rng: &mut StdRng) -> Vec<u8> {
@@ -432,6 +446,7 @@ async fn any_hash_is_an_id() {
         ids.iter().map(|id| indelible::domain::seen::SeenId { id: *id, content: !id, ..flush.seen[0] }).collect();
     assert_eq!(ledger.apply(&flush).await, Ok(Outcome::Applied { expired: None }));
     flush.from = Some(flush.to);
+    flush.to = one_event(1, usage(1, 1)).to;
     flush.seen.iter_mut().skip(1).step_by(2).for_each(|seen| seen.content = 7);
     let Ok(Outcome::Repeated(repeats)) = ledger.apply(&flush).await else { panic!("not known") };
     let found: Vec<_> = repeats.iter().map(|repeat| (repeat.index, repeat.conflict)).collect();

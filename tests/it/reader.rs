@@ -1,0 +1,190 @@
+//! What the reader answers is what the log holds: every number of it, asked for in every way there is.
+
+use std::collections::BTreeMap;
+
+use indelible::domain::bucket::Bucket;
+use indelible::domain::calendar::{Month, TimeMs};
+use indelible::domain::delta::Scope;
+use indelible::domain::event::Event;
+use indelible::domain::ids::{TenantId, UserId};
+use indelible::store::keys::{Keyspace, group_name};
+use indelible::store::redis_ledger::RedisLedger;
+use indelible::store::redis_reader::RedisReader;
+use indelible::store::{Ledger, Outcome, Reader, Retention, Sort, Usage};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::made::{DAY_MS, Facts, HOUR_MS, Log, START_MS, Shape, TENANTS, USERS, difference, plain, without};
+use crate::script_conformance::link;
+use crate::support::redis::Redis;
+
+const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DAY_MS, detail_months: 1200 };
+
+#[tokio::test]
+async fn the_reader_tells_every_fact() {
+    let redis = Redis::start();
+    let (link, keys) = (link(&redis), Keyspace::new("n"));
+    let ledger = RedisLedger::new(link.clone(), keys.clone(), RETENTION, "g");
+    let reader = RedisReader::new(link, keys.clone(), &["usage".to_owned()]);
+    for seed in 0..40 {
+        redis.ask::<()>("FLUSHDB", &[]);
+        let shape = Shape {
+            partitions: 2,
+            records: 150,
+            tenants: TENANTS.len(),
+            pace_ms: HOUR_MS / 10,
+            repeat_within_ms: 12 * HOUR_MS,
+            conflicts: false,
+        };
+        let logs = Log::made(&mut StdRng::seed_from_u64(seed), shape);
+        for log in &logs {
+            count(&ledger, log).await;
+        }
+        let mut expected = plain(events(&logs), &keys);
+        let is_told = |name: &str| ![" applied", ":created", ":deleted"].iter().any(|end| name.ends_with(end));
+        expected.retain(|name, _| is_told(name));
+        let found = Asker { reader: &reader, keys: &keys, facts: Facts::new() }.ask(&logs).await;
+        assert!(found == expected, "seed {seed}:\n{}", difference(&expected, &found).join("\n"));
+    }
+}
+
+fn events(logs: &[Log]) -> impl Iterator<Item = &Event> {
+    logs.iter().flat_map(|log| &log.records).map(|record| &record.event)
+}
+
+async fn count(ledger: &RedisLedger, log: &Log) {
+    let mut buckets: Vec<_> = log.records.iter().map(|record| Bucket::of(&record.event.tenant)).collect();
+    buckets.sort();
+    buckets.dedup();
+    for bucket in buckets {
+        let mut offsets = log.offsets(bucket, 0, log.records.len());
+        while let Outcome::Repeated(repeats) =
+            ledger.apply(&log.flush(bucket, None, log.records.len(), &offsets)).await.expect("an answer")
+        {
+            offsets = without(&offsets, &repeats);
+        }
+    }
+}
+
+/// Turns answers into facts.
+struct Asker<'a> {
+    reader: &'a RedisReader,
+    keys: &'a Keyspace,
+    facts: Facts,
+}
+
+impl Asker<'_> {
+    async fn ask(mut self, logs: &[Log]) -> Facts {
+        let times = || events(logs).map(|event| Month::of(event.time));
+        let (first, last) = (times().min().expect("an event"), times().max().expect("an event"));
+        let months: Vec<_> =
+            std::iter::successors(Some(first), |month| Some(month.next()).filter(|m| *m <= last)).collect();
+        for tenant in TENANTS.map(|tenant| TenantId::new(tenant).expect("an id")) {
+            let users = USERS.iter().map(|user| Some(UserId::new(user).expect("an id")));
+            for user in users.chain([None]) {
+                let scope = Scope { tenant: tenant.clone(), user };
+                for month in &months {
+                    let usage = self.reader.usage(&scope, *month).await.expect("an answer");
+                    self.usage(&scope, *month, &usage);
+                }
+                self.days(&scope, first, last).await;
+            }
+            for month in &months {
+                self.users(&tenant, *month).await;
+            }
+        }
+        self.facts
+    }
+
+    fn fact(&mut self, name: String, number: i64) {
+        if number != 0 || name.contains(":users:") {
+            let before = self.facts.insert(name.clone(), number);
+            assert!(before.is_none_or(|before| before == number), "{name}: {before:?} and then {number}");
+        }
+    }
+
+    fn usage(&mut self, scope: &Scope, asked: Month, usage: &Usage) {
+        assert!(usage.as_of.is_some_and(|time| time >= TimeMs(START_MS)));
+        for (month, sums) in &usage.months {
+            let key = self.keys.month(scope, *month);
+            for (group, sums) in &sums.groups {
+                let fields = [
+                    ("requests", sums.requests),
+                    ("in", sums.tokens_in),
+                    ("out", sums.tokens_out),
+                    ("cached", sums.cached_tokens),
+                    ("reasoning", sums.reasoning_tokens),
+                    ("nanousd", sums.cost.0),
+                    ("latency_ms", sums.latency_ms),
+                    ("latency_n", sums.latency_count),
+                ];
+                for (field, number) in fields {
+                    self.fact(format!("{key} {} {field}", group_name(group)), number);
+                }
+            }
+            for (tool, calls) in &sums.tools {
+                self.fact(format!("{key} tool:{}", tool.as_str().replace('|', "%7C")), *calls);
+            }
+        }
+        match &scope.user {
+            Some(user) => self.saved(&scope.tenant, user, asked, usage),
+            None => {
+                let counts = self.keys.saved_counts(&scope.tenant);
+                usage
+                    .outputs
+                    .iter()
+                    .for_each(|(kind, count)| self.fact(format!("{counts} {kind}:{asked}"), count.month));
+            }
+        }
+    }
+
+    /// A user has fewer outputs than are shown, so that the newest are all.
+    fn saved(&mut self, tenant: &TenantId, user: &UserId, asked: Month, usage: &Usage) {
+        let mut counts: BTreeMap<_, (i64, i64)> = BTreeMap::new();
+        for saved in &usage.recent {
+            let (kind, id) = (&saved.output.kind, &saved.output.id);
+            self.fact(format!("{} {id}", self.keys.saved(tenant, user, kind)), saved.created.0);
+            let count = counts.entry(kind.clone()).or_default();
+            count.0 += i64::from(Month::of(saved.created.to_utc()) == asked);
+            count.1 += 1;
+        }
+        assert!(usage.recent.is_sorted_by(|a, b| a.created >= b.created));
+        let told = usage.outputs.iter().map(|(kind, count)| (kind.clone(), (count.month, count.all_time)));
+        assert_eq!(counts, told.collect());
+    }
+
+    async fn days(&mut self, scope: &Scope, first: Month, last: Month) {
+        let (days, _) = self.reader.days(scope, first, last).await.expect("an answer");
+        for (day, sums) in days {
+            let (month, day) = (day.format("%Y-%m").to_string(), day.format("%d").to_string());
+            let key = self.keys.days(scope, month.parse().expect("a month"));
+            for (field, number) in [("requests", sums.requests), ("tokens", sums.tokens), ("nanousd", sums.cost.0)] {
+                self.fact(format!("{key} {day}:{field}"), number);
+            }
+        }
+    }
+
+    async fn users(&mut self, tenant: &TenantId, month: Month) {
+        for sort in [Sort::Requests, Sort::Tokens, Sort::Cost] {
+            let (mut all, mut after) = (Vec::new(), None);
+            loop {
+                let page = self.reader.users(tenant, month, sort, after, 2).await.expect("an answer");
+                assert!(page.users.len() <= 2);
+                all.extend(page.users);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            for (user, sums) in &all {
+                self.fact(format!("{} {user}", self.keys.users(tenant, month)), sums.cost.0);
+            }
+            let by = |sums: &indelible::domain::counters::Counters| match sort {
+                Sort::Requests => sums.requests,
+                Sort::Tokens => sums.tokens_in + sums.tokens_out,
+                Sort::Cost => sums.cost.0,
+            };
+            assert!(all.is_sorted_by(|a, b| (by(&b.1), &a.0) < (by(&a.1), &b.0)), "{all:?}");
+        }
+    }
+}
