@@ -96,12 +96,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         }
         let calls = departure.buckets.iter().map(|(bucket, from, expire)| {
             let events = std::mem::take(&mut departure.batch.events[bucket.index()]);
-            (*bucket, Span::cut(*from, departure.to, events, self.limits.call_events), *expire)
+            let to = (departure.to, departure.log_time);
+            (*bucket, Span::cut(*from, to, events, self.limits.call_events), *expire)
         });
         let calls: Vec<_> = calls.collect();
-        let (partition, log_time) = (&departure.partition, departure.log_time);
+        let (partition, partitions) = (&departure.partition, departure.partitions);
         stream::iter(calls)
-            .map(|(bucket, spans, expire)| self.bucket(Target { bucket, partition, log_time, expire }, spans))
+            .map(|(bucket, spans, expire)| self.bucket(Target { bucket, partition, partitions, expire }, spans))
             .buffer_unordered(self.limits.calls_at_once)
             .try_collect()
             .await
@@ -161,7 +162,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         let start = clock::instant();
         let mut known = span.drop_repeats_within();
         let expired = loop {
-            let Ok(flush) = span.flush(target.bucket, target.partition, target.log_time, target.expire) else {
+            let Ok(flush) = span.flush(target.bucket, target.partition, target.partitions, target.expire) else {
                 return Ok(Flown::TooLarge(span));
             };
             match self.apply(&flush).await? {
@@ -243,7 +244,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
 struct Target<'a> {
     bucket: Bucket,
     partition: &'a TopicPartition,
-    log_time: TimeMs,
+    partitions: usize,
     expire: Option<Generation>,
 }
 

@@ -8,6 +8,8 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Fingerprint, Offset, Position, TopicPartition};
 use crate::domain::seen::{Generation, SeenId};
 
+use crate::store::Standing;
+
 use super::batch::{Accepted, Batch, Rejected};
 use super::decode::{Bounds, Incoming, decode};
 use super::failure::Failure;
@@ -41,11 +43,10 @@ pub struct Lane {
     settled: Offset,
     /// Records that watermarks name and that have not come by yet.
     unverified: BTreeMap<Offset, Fingerprint>,
-    /// The log's own clock: the greatest Kafka timestamp so far, never ahead of the real one. It never goes back,
-    /// so that ids are kept in the order of the log whatever timestamps producers set.
+    /// The log's own clock: the greatest Kafka timestamp so far, or the real time at which Kafka held nothing more;
+    /// never ahead of the real one. It never goes back, not over a restart either, so that ids are kept in the order
+    /// of the log whatever timestamps producers set.
     log_time: TimeMs,
-    /// The real time at which Kafka held nothing after `read`.
-    at_end: Option<TimeMs>,
     pub waiting: Batch,
     pub in_flight: bool,
     last_beat: Option<Instant>,
@@ -61,6 +62,8 @@ pub struct Departure {
     pub batch: Batch,
     pub to: Position,
     pub log_time: TimeMs,
+    /// Of all our topics.
+    pub partitions: usize,
     /// Buckets to move, with their watermark and what they may drop: those with events, or all at a beat.
     pub buckets: Vec<(Bucket, Option<Position>, Option<Generation>)>,
 }
@@ -76,7 +79,8 @@ pub struct Landed {
 impl Lane {
     /// A lane for a partition that is read from `start` on, as its watermarks say.
     #[must_use]
-    pub fn new(partition: TopicPartition, stored: Vec<Option<Position>>, start: Offset, now: Instant) -> Self {
+    pub fn new(partition: TopicPartition, standing: Standing, start: Offset, now: Instant) -> Self {
+        let Standing { watermarks: stored, log_time } = standing;
         let known = stored.iter().flatten();
         let least = known.clone().min_by_key(|position| position.next()).copied().unwrap_or(Position::START);
         Self {
@@ -84,11 +88,10 @@ impl Lane {
             expire: vec![None; stored.len()],
             settled: known.clone().map(|position| position.next()).max().unwrap_or(Offset(0)),
             unverified: known.filter_map(|position| position.last()).filter(|(named, _)| *named >= start).collect(),
-            log_time: least.last().map_or(TimeMs(0), |(_, last)| last.timestamp),
+            log_time,
             stored,
             read: least,
             fetched: least.next(),
-            at_end: None,
             waiting: Batch::default(),
             in_flight: false,
             last_beat: None,
@@ -108,7 +111,6 @@ impl Lane {
             return Ok(Taken::Stale);
         }
         self.read = Position::after(offset, fingerprint);
-        self.at_end = None;
         if let Some(timestamp) = record.timestamp() {
             self.log_time = self.log_time.max(timestamp.min(clock.1));
         }
@@ -162,7 +164,7 @@ impl Lane {
         }
         self.end = Some(end);
         if self.taken() >= end && self.unverified.is_empty() {
-            self.at_end = Some(asked);
+            self.log_time = self.log_time.max(asked);
         }
     }
 
@@ -216,7 +218,7 @@ impl Lane {
     }
 
     /// Sends off what waits. At a beat, which `beat` forces, every bucket moves along.
-    pub fn depart(&mut self, now: Instant, limits: &Limits, beat: bool) -> Departure {
+    pub fn depart(&mut self, now: Instant, limits: &Limits, partitions: usize, beat: bool) -> Departure {
         assert!(!self.in_flight, "one batch of a partition at a time");
         let beat = beat || self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= limits.beat);
         if beat {
@@ -228,10 +230,16 @@ impl Lane {
             let index = bucket.index();
             (bucket, self.stored[index], self.expire[index].take())
         });
-        let log_time = self.at_end.map_or(self.log_time, |at_end| at_end.max(self.log_time));
         let buckets = buckets.collect();
         self.in_flight = true;
-        Departure { partition: self.partition.clone(), batch, to: self.read, log_time, buckets }
+        Departure {
+            partition: self.partition.clone(),
+            batch,
+            to: self.read,
+            log_time: self.log_time,
+            partitions,
+            buckets,
+        }
     }
 
     /// Notes where the buckets of a departure stand now.

@@ -13,7 +13,7 @@ pub struct Limits {
     pub batch_age: Duration,
     /// Record bytes held over all partitions, waiting or in flight; above it nothing is read from Kafka.
     pub held_bytes: usize,
-    /// Events in one call of the script: about 5 ms of Redis's time.
+    /// Events in one call of the script, which keeps Redis from all others meanwhile.
     pub call_events: usize,
     /// Calls of one batch that are under way at once.
     pub calls_at_once: usize,
@@ -38,7 +38,7 @@ impl Limits {
         batch_bytes: 4 << 20,
         batch_age: Duration::from_millis(20),
         held_bytes: 64 << 20,
-        call_events: 1000,
+        call_events: 500,
         calls_at_once: 16,
         beat: Duration::from_secs(2),
         probe: Duration::from_secs(1),

@@ -26,6 +26,20 @@ async fn ask<T: Send + 'static>(
     }
 }
 
+/// How many partitions the topics have together; a topic that is not there has none.
+///
+/// # Errors
+/// A sentence that says why Kafka did not answer.
+pub async fn partitions(client: Arc<Client>, topics: Vec<String>, patience: Duration) -> Result<usize, String> {
+    ask(client, patience, move |client| {
+        topics.iter().try_fold(0, |sum, topic| {
+            let metadata = client.fetch_metadata(Some(topic), patience)?;
+            Ok(sum + metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>())
+        })
+    })
+    .await
+}
+
 /// The ends of many partitions, one request a broker.
 ///
 /// # Errors

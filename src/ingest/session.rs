@@ -54,6 +54,8 @@ pub(super) struct Session<'w, L, D> {
     probe: JoinSet<Probed>,
     probes: u32,
     next_probe: Instant,
+    /// Of all our topics, assigned to whomever.
+    partitions: usize,
     /// Whether the group has given us an assignment, be it an empty one.
     joined: bool,
 }
@@ -70,6 +72,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             probe: JoinSet::new(),
             probes: 0,
             next_probe: clock::instant(),
+            partitions: 0,
             joined: false,
         }
     }
@@ -139,6 +142,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         starts: oneshot::Sender<Vec<(TopicPartition, Offset)>>,
     ) -> Result<(), Failure> {
         self.worker.latch.not_ready("is reading the watermarks of its partitions");
+        let (topics, patience) = (self.worker.topics.clone(), self.worker.tools.limits.ask_kafka);
+        let counted = probe::partitions(self.source.client(), topics, patience).await;
+        self.partitions = counted.map_err(|why| Failure::Kafka(format!("the topics can't be counted: {why}")))?;
         let lanes = try_join_all(partitions.into_iter().map(|partition| self.open(partition))).await?;
         let mut offsets = Vec::new();
         for (start, lane) in lanes {
@@ -158,12 +164,12 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
 
     async fn open(&self, partition: TopicPartition) -> Result<(Offset, Lane), Failure> {
         let tools = &self.worker.tools;
-        let stored = tools.insist("watermarks", || tools.ledger.watermarks(&partition)).await?;
-        let missing = stored.iter().any(Option::is_none);
+        let standing = tools.insist("watermarks", || tools.ledger.standing(&partition)).await?;
+        let missing = standing.watermarks.iter().any(Option::is_none);
         let asked = probe::facts(self.source.client(), partition.clone(), missing, tools.limits.ask_kafka).await;
         let facts = asked.map_err(|why| Failure::Kafka(format!("nothing is known of {partition}: {why}")))?;
-        let offset = start(&partition, &stored, facts)?;
-        Ok((offset, Lane::new(partition, stored, offset, clock::instant())))
+        let offset = start(&partition, &standing.watermarks, facts)?;
+        Ok((offset, Lane::new(partition, standing, offset, clock::instant())))
     }
 
     /// Sees what waits in the partitions to its end, for a while, and lets them go.
@@ -244,7 +250,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     fn depart(&mut self, partition: &TopicPartition, now: Instant, beat: bool) {
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         self.in_flight_bytes.insert(partition.clone(), lane.waiting.bytes());
-        let departure = lane.depart(now, &self.worker.tools.limits, beat);
+        let departure = lane.depart(now, &self.worker.tools.limits, self.partitions, beat);
         let tools = Arc::clone(&self.worker.tools);
         self.jobs.spawn(async move { (departure.partition.clone(), tools.run(departure).await) });
     }

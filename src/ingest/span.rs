@@ -17,6 +17,8 @@ use super::batch::Accepted;
 pub struct Span {
     pub from: Option<Position>,
     pub to: Position,
+    /// What the log's own clock showed at `to`.
+    pub log_time: TimeMs,
     pub events: Vec<Accepted>,
 }
 
@@ -37,16 +39,21 @@ impl Span {
     /// Cuts a bucket's events into consecutive spans of at most `most` events; one without events where there
     /// are none. The last one ends at `to`.
     #[must_use]
-    pub fn cut(from: Option<Position>, to: Position, events: Vec<Accepted>, most: usize) -> Vec<Self> {
+    pub fn cut(
+        from: Option<Position>,
+        (to, log_time): (Position, TimeMs),
+        events: Vec<Accepted>,
+        most: usize,
+    ) -> Vec<Self> {
         let mut spans = Vec::new();
         let (mut from, mut rest) = (from, events);
         while rest.len() > most {
             let later = rest.split_off(most);
-            let end = rest.last().map_or(to, Accepted::position);
-            spans.push(Self { from, to: end, events: rest });
+            let (end, then) = rest.last().map_or((to, log_time), |last| (last.position(), last.log_time()));
+            spans.push(Self { from, to: end, log_time: then, events: rest });
             (from, rest) = (Some(end), later);
         }
-        spans.push(Self { from, to, events: rest });
+        spans.push(Self { from, to, log_time, events: rest });
         spans
     }
 
@@ -54,7 +61,7 @@ impl Span {
     #[must_use]
     pub fn halve(self) -> Vec<Self> {
         let half = self.events.len().div_ceil(2);
-        Self::cut(self.from, self.to, self.events, half)
+        Self::cut(self.from, (self.to, self.log_time), self.events, half)
     }
 
     /// Drops events whose id stands earlier in the span.
@@ -96,7 +103,7 @@ impl Span {
         &self,
         bucket: Bucket,
         partition: &TopicPartition,
-        log_time: TimeMs,
+        partitions: usize,
         expire: Option<Generation>,
     ) -> Result<Flush, Overflow> {
         Ok(Flush {
@@ -104,7 +111,8 @@ impl Span {
             partition: partition.clone(),
             from: self.from,
             to: self.to,
-            log_time,
+            log_time: self.log_time,
+            partitions,
             seen: self.events.iter().map(|accepted| accepted.seen).collect(),
             delta: Delta::fold(self.events.iter().map(|accepted| (&accepted.event, accepted.log_time())))?,
             // A call either counts or tidies up.

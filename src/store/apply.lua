@@ -263,17 +263,18 @@ end
 
 -- Log time and what it expires -----------------------------------------------------------------------
 
--- The log time that every partition of the bucket has passed, or nil before the first.
-local function bucket_log_time(state, own_field, own_time)
+-- The log time that every partition has passed; nil while one of them was never counted, for its records may be
+-- older than all the others.
+local function bucket_log_time(state, call, own_time)
   local fields = read(state, 'HGETALL')
-  local least = own_time
+  local least, known = own_time, 1
   for i = 1, #fields, 2 do
-    if fields[i]:sub(1, 4) == 'log:' and fields[i] ~= own_field then
+    if fields[i]:sub(1, 4) == 'log:' and fields[i] ~= call.log then
       if not is_integer(fields[i + 1]) then stop('corrupt', state, fields[i] .. ' is not a time') end
-      least = math.min(least, tonumber(fields[i + 1]))
+      least, known = math.min(least, tonumber(fields[i + 1])), known + 1
     end
   end
-  return least, fields
+  return known >= call.partitions and least or nil, fields
 end
 
 local function is_expired(generation, log_time, window)
@@ -343,9 +344,12 @@ local function main()
 
   local expired = ''
   if #call.shards == 0 then
-    local log_time, fields = bucket_log_time(call.state, call.log, own_log)
-    plan_expiry(call, log_time)
-    expired = oldest_expired(fields, log_time, call)
+    plan[#plan + 1] = {'HSET', call.state, 'partitions', format('%d', call.partitions)}
+    local log_time, fields = bucket_log_time(call.state, call, own_log)
+    if log_time then
+      plan_expiry(call, log_time)
+      expired = oldest_expired(fields, log_time, call)
+    end
   end
   for _, command in ipairs(plan) do
     local answer = redis.pcall(unpack(command))

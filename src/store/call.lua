@@ -123,6 +123,7 @@ local function read_call()
   local call = {
     state = key('hash'), tombstones = key('zset'), watermark = text(), expected = text(), target = text(),
     log = text(), log_time = number(), applied = increase(), window = number(), keep_tombstones = number(),
+    partitions = count(1000000),
     expire = text(), expire_keys = {}, shards = {}, months = {}, changes = {},
   }
   if call.expire ~= '' and not is_integer(call.expire) then error('bad call: not a generation') end

@@ -20,7 +20,7 @@ pub struct Call {
 /// The script's own bounds, which a call must keep.
 const MOST_EVENTS: usize = 2000;
 /// Just below 2^63, at a distance that the script's doubles can tell.
-pub(super) const MOST_AMOUNT: i64 = 9_200_000_000_000_000_000;
+pub const MOST_AMOUNT: i64 = 9_200_000_000_000_000_000;
 
 /// A flush of more than one call takes; halving it helps, down to the one event that can't be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,7 @@ impl Call {
         self.arg(flush.seen.len());
         self.arg(retention.seen_ms);
         self.arg(retention.tombstones_ms);
+        self.arg(flush.partitions);
         match flush.expire {
             Some(generation) => {
                 self.arg(generation.0);
@@ -184,7 +185,7 @@ impl Call {
 type Field<T> = (&'static str, fn(&T) -> i64);
 
 /// The fields of a group in a month's hash, after `number:`.
-pub(super) const COUNTER_FIELDS: [Field<Counters>; 8] = [
+pub const COUNTER_FIELDS: [Field<Counters>; 8] = [
     ("requests", |c| c.requests),
     ("in", |c| c.tokens_in),
     ("out", |c| c.tokens_out),
@@ -196,5 +197,5 @@ pub(super) const COUNTER_FIELDS: [Field<Counters>; 8] = [
 ];
 
 /// The fields of a day in a month's hash of days, after `day:`.
-pub(super) const DAY_FIELDS: [Field<DayUsage>; 3] =
+pub const DAY_FIELDS: [Field<DayUsage>; 3] =
     [("requests", |d| d.requests), ("tokens", |d| d.tokens), ("nanousd", |d| d.cost.0)];

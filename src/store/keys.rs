@@ -46,7 +46,9 @@ const RESERVED: &AsciiSet = &CONTROLS
     .add(b']')
     .add(b'\\');
 
-pub(super) fn encode(id: &str) -> Cow<'_, str> {
+/// An id as a part of a key or field.
+#[must_use]
+pub fn encode(id: &str) -> Cow<'_, str> {
     utf8_percent_encode(id, RESERVED).into()
 }
 

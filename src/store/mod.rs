@@ -6,7 +6,6 @@
 pub mod call;
 pub mod keys;
 pub mod link;
-pub mod memory;
 mod month_hash;
 pub mod redis_ledger;
 pub mod redis_reader;
@@ -39,6 +38,8 @@ pub struct Flush {
     /// Of every event in `delta`, in the events' order, each id once.
     pub seen: Vec<SeenId>,
     pub delta: Delta,
+    /// How many partitions there are in all: nothing is dropped before each of them was counted.
+    pub partitions: usize,
     /// Seen ids to drop, if the whole bucket has passed them.
     pub expire: Option<Generation>,
 }
@@ -75,6 +76,15 @@ pub struct Repeat {
     pub index: usize,
     /// The known one had other content.
     pub conflict: bool,
+}
+
+/// What the store knows of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The watermarks by [`Bucket::index`].
+    pub watermarks: Vec<Option<Position>>,
+    /// The furthest log time that a bucket has passed; 0 for a new partition.
+    pub log_time: TimeMs,
 }
 
 /// Why the store gave no answer. The caller decides whether to try again.
@@ -115,11 +125,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Whether the server is still one that keeps what it is given.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The watermarks of all buckets for a partition, by [`Bucket::index`].
-    fn watermarks(
-        &self,
-        partition: &TopicPartition,
-    ) -> impl Future<Output = Result<Vec<Option<Position>>, StoreError>> + Send;
+    /// Where all buckets stand in a partition.
+    fn standing(&self, partition: &TopicPartition) -> impl Future<Output = Result<Standing, StoreError>> + Send;
 
     /// Applies a flush if the stored watermark is exactly `from`; else changes nothing.
     fn apply(&self, flush: &Flush) -> impl Future<Output = Result<Outcome, StoreError>> + Send;

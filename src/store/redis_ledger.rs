@@ -6,13 +6,14 @@ use futures::future::try_join_all;
 use redis::{Cmd, Value, cmd};
 
 use crate::domain::bucket::{BUCKETS, Bucket};
+use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::Generation;
 
 use super::call::Call;
 use super::keys::{self, Keyspace, LAYOUT_VERSION};
 use super::link::{Link, is_no_script};
-use super::{Flush, Ledger, Outcome, Repeat, Retention, StoreError};
+use super::{Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError};
 
 /// The script that applies a flush: what reads its arguments, and what it does with them.
 pub const APPLY: &str = concat!(include_str!("call.lua"), include_str!("apply.lua"));
@@ -103,16 +104,21 @@ impl Ledger for RedisLedger {
         self.check_eviction().await
     }
 
-    async fn watermarks(&self, partition: &TopicPartition) -> Result<Vec<Option<Position>>, StoreError> {
-        let field = keys::watermark_field(partition);
-        try_join_all(Bucket::all().map(|bucket| {
-            let (state, field) = (self.keyspace.state(bucket), &field);
+    async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
+        let fields = [keys::watermark_field(partition), keys::log_field(partition)];
+        let stands = try_join_all(Bucket::all().map(|bucket| {
+            let (state, fields) = (self.keyspace.state(bucket), &fields);
             async move {
-                let stored = self.link.query(cmd("HGET").arg(&state).arg(field)).await?;
-                (stored != Value::Nil).then(|| parse_watermark(&state, &stored)).transpose()
+                let stored = self.link.query(cmd("HMGET").arg(&state).arg(fields)).await?;
+                let Value::Array(stored) = &stored else { return Err(unreadable(&stored)) };
+                let [watermark, log_time] = stored.as_slice() else { return Err(unreadable(&Value::Nil)) };
+                let watermark = (*watermark != Value::Nil).then(|| parse_watermark(&state, watermark)).transpose()?;
+                Ok((watermark, text(log_time).and_then(|log_time| log_time.parse().ok()).unwrap_or(0)))
             }
         }))
-        .await
+        .await?;
+        let log_time = TimeMs(stands.iter().map(|(_, log_time)| *log_time).max().unwrap_or(0));
+        Ok(Standing { watermarks: stands.into_iter().map(|(watermark, _)| watermark).collect(), log_time })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

@@ -89,9 +89,11 @@ impl RedisReader {
         };
         let times = state.iter().filter(|(field, _)| field.strip_prefix("log:").is_some_and(ours));
         let times = times.map(|(field, value)| value.parse().map(TimeMs).map_err(|_| damaged(key, field, value)));
-        let least = times.collect::<Result<Vec<_>, _>>()?.into_iter().min();
+        let times = times.collect::<Result<Vec<_>, _>>()?;
+        let all = state.iter().find(|(field, _)| field == "partitions").and_then(|(_, all)| all.parse().ok());
         // 0: a partition is assigned, and nothing of it was read yet.
-        Ok(least.filter(|time| time.0 > 0))
+        let known = times.len() >= all.unwrap_or(1_usize) && times.iter().all(|time| time.0 > 0);
+        Ok(times.into_iter().min().filter(|_| known))
     }
 
     fn ask_saved(&self, ask: &mut Pipeline, key: &str, month: Month) {

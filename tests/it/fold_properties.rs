@@ -1,5 +1,6 @@
 //! Any batching, any order, any repeats: the fold and the ledger give what a plain sum gives.
 
+use crate::memory::MemoryLedger;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
@@ -9,7 +10,6 @@ use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, So
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::TopicPartition;
 use indelible::store::keys::Keyspace;
-use indelible::store::memory::MemoryLedger;
 use indelible::store::{Flush, Ledger, Outcome, Retention};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -98,6 +98,7 @@ fn arrivals() -> impl Strategy<Value = (Vec<Event>, Vec<(usize, usize)>)> {
 fn logs(events: &[Event], arrivals: &[(usize, usize)]) -> Vec<Log> {
     let log = |partition: usize| Log {
         partition: TopicPartition::new("usage", partition as i32),
+        partitions: PARTITIONS,
         records: arrivals
             .iter()
             .filter(|(_, at)| *at == partition)

@@ -268,8 +268,8 @@ mod bites {
         refused("src/ingest/worker.rs", "use crate::api::Router;");
         refused("src/ingest/worker.rs", "use crate::store::redis::Connection;");
         refused("src/ingest/worker.rs", "use crate::{domain::event::Event, store::{Ledger, keys}};");
-        refused("src/ingest/worker.rs", "fn f() { store::memory::new() }");
-        refused("src/ingest/mod.rs", "use super::store::memory::Memory;");
+        refused("src/ingest/worker.rs", "fn f() { store::redis_ledger::new() }");
+        refused("src/ingest/mod.rs", "use super::store::redis_ledger::RedisLedger;");
         allowed(
             "src/ingest/worker.rs",
             "use crate::store::{self, Ledger}; use crate::ops::clock; use rdkafka::Message;",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::memory::{Content, Entry};
 use chrono::Datelike;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::{Month, TimeMs};
@@ -12,7 +13,6 @@ use indelible::domain::money::NanoDollars;
 use indelible::domain::position::{Fingerprint, Offset, Position, TopicPartition};
 use indelible::domain::seen::SeenId;
 use indelible::store::keys::{Keyspace, group_name};
-use indelible::store::memory::{Content, Entry};
 use indelible::store::{Flush, Repeat};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -39,6 +39,8 @@ pub(crate) struct Record {
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     pub(crate) partition: TopicPartition,
+    /// How many partitions there are.
+    pub(crate) partitions: usize,
     pub(crate) records: Vec<Record>,
 }
 
@@ -61,8 +63,9 @@ impl Log {
     pub(crate) fn made(rng: &mut StdRng, shape: Shape) -> Vec<Self> {
         let mut firsts: Vec<Record> = Vec::new();
         let partition = |number| TopicPartition::new("usage", number as i32);
-        let mut logs: Vec<_> =
-            (0..shape.partitions).map(|n| Self { partition: partition(n), records: Vec::new() }).collect();
+        let mut logs: Vec<_> = (0..shape.partitions)
+            .map(|n| Self { partition: partition(n), partitions: shape.partitions, records: Vec::new() })
+            .collect();
         let mut now = START_MS;
         for number in 0..shape.records {
             now += rng.random_range(0..=2 * shape.pace_ms);
@@ -117,6 +120,7 @@ impl Log {
             log_time: self.log_time(to),
             seen: offsets.iter().map(|offset| self.seen(*offset)).collect(),
             delta: Delta::fold(events).expect("small sums"),
+            partitions: self.partitions,
             expire: None,
         }
     }

@@ -15,6 +15,7 @@ mod freshness;
 mod harness;
 mod layers;
 mod made;
+mod memory;
 mod reader;
 mod real_requests;
 mod schedules;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::memory::{Content, Entry, MemoryLedger};
 use indelible::domain::bucket::Bucket;
 use indelible::domain::position::TopicPartition;
 use indelible::domain::seen::Generation;
 use indelible::store::keys::Keyspace;
 use indelible::store::link::{Link, Patience, Target};
-use indelible::store::memory::{Content, Entry, MemoryLedger};
 use indelible::store::redis_ledger::RedisLedger;
 use indelible::store::{Flush, Ledger, Outcome, Retention, StoreError};
 use rand::rngs::StdRng;
@@ -99,11 +99,11 @@ impl Pair {
         {
             return self.both(again).await.map(drop);
         }
-        let stored = self.twin.watermarks(&log.partition).await.expect("an answer");
-        if self.rng.random_bool(0.05) && stored != self.script.watermarks(&log.partition).await.expect("an answer") {
+        let stored = self.twin.standing(&log.partition).await.expect("an answer");
+        if self.rng.random_bool(0.05) && stored != self.script.standing(&log.partition).await.expect("an answer") {
             return Err("other watermarks".to_owned());
         }
-        let mut from = stored[bucket.index()];
+        let mut from = stored.watermarks[bucket.index()];
         let next = from.map_or(0, |from| from.next().0 as usize);
         let to = (next + self.rng.random_range(0..=8)).min(log.records.len());
         if self.rng.random_bool(0.1) {
@@ -192,13 +192,13 @@ async fn a_damaged_watermark_is_never_taken_for_none() {
     let redis = Redis::start();
     let keys = Keyspace::new("n");
     let ledger = RedisLedger::new(link(&redis), keys.clone(), RETENTION, "g");
-    let log = Log { partition: TopicPartition::new("usage", 0), records: Vec::new() };
+    let log = Log { partition: TopicPartition::new("usage", 0), partitions: 1, records: Vec::new() };
     let bucket = Bucket::all().next().expect("a bucket");
     for damage in [b"7".as_slice(), b"\xff\xfe", b"x - -"] {
         let mut set = redis::cmd("HSET");
         set.arg(keys.state(bucket)).arg("watermark:usage/0").arg(damage);
         set.exec(&mut redis.connection()).expect("a damaged watermark");
-        let read = ledger.watermarks(&log.partition).await;
+        let read = ledger.standing(&log.partition).await;
         assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
         let applied = ledger.apply(&log.flush(bucket, None, 0, &[])).await;
         assert!(matches!(applied, Err(StoreError::Corrupt { .. })), "{applied:?}");

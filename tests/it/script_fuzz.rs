@@ -1,5 +1,6 @@
 //! Whatever `apply.lua` is given and whatever it finds: it applies the whole call, or it changes nothing.
 
+use crate::memory::Entry;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::event::{Body, Event, Output, Usage};
@@ -9,7 +10,6 @@ use indelible::domain::position::TopicPartition;
 use indelible::domain::seen::Generation;
 use indelible::store::call::Call;
 use indelible::store::keys::Keyspace;
-use indelible::store::memory::Entry;
 use indelible::store::redis_ledger::{APPLY, RedisLedger};
 use indelible::store::{Flush, Ledger, Outcome, Retention, StoreError};
 use rand::rngs::StdRng;
@@ -403,7 +403,7 @@ fn log(bodies: impl Iterator<Item = Body>, user: impl Fn(usize) -> String) -> Lo
         };
         Record { at: TimeMs(START_MS), event }
     });
-    Log { partition: TopicPartition::new("other", 0), records: records.collect() }
+    Log { partition: TopicPartition::new("other", 0), partitions: 1, records: records.collect() }
 }
 
 fn bucket() -> Bucket {

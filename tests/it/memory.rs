@@ -5,51 +5,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::bucket::Bucket;
-use crate::domain::calendar::{Month, TimeMs};
-use crate::domain::counters::Overflow;
-use crate::domain::delta::{MonthDelta, OutputChange, OutputVerb, Scope};
-use crate::domain::position::{Position, TopicPartition};
-use crate::domain::seen::{Generation, SHARDS, SeenId};
+use indelible::domain::bucket::Bucket;
+use indelible::domain::calendar::{Month, TimeMs};
+use indelible::domain::counters::Overflow;
+use indelible::domain::delta::{MonthDelta, OutputChange, OutputVerb, Scope};
+use indelible::domain::position::{Position, TopicPartition};
+use indelible::domain::seen::{Generation, SHARDS, SeenId};
 
-use super::call::{COUNTER_FIELDS, Call, DAY_FIELDS, MOST_AMOUNT};
-use super::keys::{self, Keyspace};
-use super::{Flush, Ledger, Outcome, Repeat, Retention, StoreError};
+use indelible::store::call::{COUNTER_FIELDS, Call, DAY_FIELDS, MOST_AMOUNT};
+use indelible::store::keys::{self, Keyspace};
+use indelible::store::{Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError};
 
 /// A stored value. Numbers in hashes are kept as texts, as Redis does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub(crate) enum Entry {
     Hash(BTreeMap<String, String>),
     Scored(BTreeMap<String, i64>),
     Set(BTreeSet<String>),
 }
 
 /// All keys of a namespace.
-pub type Content = BTreeMap<String, Entry>;
+pub(crate) type Content = BTreeMap<String, Entry>;
 
 /// A ledger in maps.
 #[derive(Debug)]
-pub struct MemoryLedger {
+pub(crate) struct MemoryLedger {
     keyspace: Keyspace,
     retention: Retention,
     content: Mutex<Content>,
 }
 
 impl MemoryLedger {
-    #[must_use]
-    pub fn new(keyspace: Keyspace, retention: Retention) -> Self {
+    pub(crate) fn new(keyspace: Keyspace, retention: Retention) -> Self {
         Self { keyspace, retention, content: Mutex::default() }
     }
 
     /// A copy of all that is stored.
-    #[must_use]
-    pub fn content(&self) -> Content {
+    pub(crate) fn content(&self) -> Content {
         self.lock().clone()
-    }
-
-    /// Puts all that was stored back as it was.
-    pub fn restore(&self, content: Content) {
-        *self.lock() = content;
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {
@@ -209,8 +202,10 @@ impl MemoryLedger {
 
     fn expire(&self, draft: &mut Draft<'_>, flush: &Flush) -> Option<Generation> {
         let state = self.keyspace.state(flush.bucket);
+        draft.hash(&state).insert("partitions".to_owned(), flush.partitions.to_string());
         let logs = draft.hash(&state).iter().filter(|(field, _)| field.starts_with("log:"));
-        let passed = TimeMs(logs.filter_map(|(_, time)| time.parse().ok()).min()?);
+        let times: Vec<i64> = logs.filter_map(|(_, time)| time.parse().ok()).collect();
+        let passed = TimeMs(times.iter().copied().min().filter(|_| times.len() >= flush.partitions)?);
         let old = passed.0 - self.retention.tombstones_ms;
         draft.scored(&self.keyspace.tombstones(flush.bucket)).retain(|_, log_time| *log_time >= old);
         if let Some(generation) = flush.expire.filter(|one| passed >= one.expires(self.retention.seen_ms)) {
@@ -310,9 +305,15 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn watermarks(&self, partition: &TopicPartition) -> Result<Vec<Option<Position>>, StoreError> {
-        let (stored, field) = (self.lock(), keys::watermark_field(partition));
-        Ok(Bucket::all().map(|bucket| self.watermark(&stored, bucket, &field)).collect())
+    async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
+        let (stored, mark, log) = (self.lock(), keys::watermark_field(partition), keys::log_field(partition));
+        let watermarks = Bucket::all().map(|bucket| self.watermark(&stored, bucket, &mark)).collect();
+        let states = Bucket::all().filter_map(|bucket| stored.get(&self.keyspace.state(bucket)));
+        let log_times = states.filter_map(|state| match state {
+            Entry::Hash(fields) => fields.get(&log)?.parse().ok(),
+            _ => None,
+        });
+        Ok(Standing { watermarks, log_time: TimeMs(log_times.max().unwrap_or(0)) })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
