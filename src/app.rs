@@ -147,7 +147,6 @@ fn consumer(config: &Config) -> ClientConfig {
 }
 
 /// The API's way to the counters.
-#[must_use]
 pub fn reader(config: &Config) -> Arc<dyn Reader> {
     let link = Arc::new(Link::new(config.redis.clone(), API_PATIENCE));
     Arc::new(RedisReader::new(link, Keyspace::new(&config.namespace), &config.topics))

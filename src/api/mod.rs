@@ -111,7 +111,6 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 /// The description of all endpoints, made from the code that serves them.
-#[must_use]
 pub fn openapi() -> OpenApi {
     endpoints().into_openapi()
 }

@@ -7,7 +7,6 @@ use clap::{ArgMatches, Command};
 use super::settings::split_escaped;
 
 /// Says every fault of the settings; the exit code for them.
-#[must_use]
 pub fn report(faults: &[String]) -> ExitCode {
     eprintln!("indelible: {} of the settings can't be used:", faults.len());
     faults.iter().for_each(|fault| eprintln!("  {fault}"));
@@ -15,7 +14,6 @@ pub fn report(faults: &[String]) -> ExitCode {
 }
 
 /// Prints every setting with its value, secrets masked.
-#[must_use]
 pub fn show(command: &Command, matches: &ArgMatches) -> ExitCode {
     for argument in command.get_arguments() {
         let (Some(variable), Some(flag)) = (argument.get_env().and_then(|env| env.to_str()), argument.get_long())

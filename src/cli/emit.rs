@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
@@ -30,12 +30,6 @@ pub struct Emitter {
     producer: ThreadedProducer<Deliveries>,
     topic: String,
     bounds: Bounds,
-}
-
-impl std::fmt::Debug for Emitter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Emitter").field("topic", &self.topic).finish_non_exhaustive()
-    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -150,9 +144,6 @@ pub fn run(config: &Config, file: &str, lenient: bool) -> anyhow::Result<()> {
     };
     let emitter = Emitter::new(config.kafka.clone(), &config.topics[0], config.bounds)?;
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(size) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {elapsed} {msg}") {
-        bar.set_style(style);
-    }
     let mut invalid = 0_u64;
     for (index, line) in input.split(b'\n').enumerate() {
         let line = line.with_context(|| format!("can't read {file}"))?;

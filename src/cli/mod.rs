@@ -79,7 +79,6 @@ enum ConfigWhat {
 }
 
 /// Reads the command line and does what it says.
-#[must_use]
 pub fn run() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {

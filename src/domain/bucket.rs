@@ -12,7 +12,6 @@ pub const BUCKETS: u16 = 64;
 pub struct Bucket(u16);
 
 impl Bucket {
-    #[must_use]
     pub fn of(tenant: &TenantId) -> Self {
         Self((xxh3_64(tenant.as_str().as_bytes()) % u64::from(BUCKETS)) as u16)
     }
@@ -22,7 +21,6 @@ impl Bucket {
     }
 
     /// From 0.
-    #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
     }

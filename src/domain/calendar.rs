@@ -10,13 +10,11 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 pub struct TimeMs(pub i64);
 
 impl TimeMs {
-    #[must_use]
     pub fn of(time: DateTime<Utc>) -> Self {
         Self(time.timestamp_millis())
     }
 
     /// The same instant as a chrono time; instants outside chrono's range are cut to its ends.
-    #[must_use]
     pub fn to_utc(self) -> DateTime<Utc> {
         let end = if self.0 < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
         DateTime::from_timestamp_millis(self.0).unwrap_or(end)
@@ -36,31 +34,26 @@ pub struct Month {
 pub struct MonthFault;
 
 impl Month {
-    #[must_use]
     pub fn of(time: DateTime<Utc>) -> Self {
         Self { year: time.year(), month: time.month() }
     }
 
-    #[must_use]
     pub fn next(self) -> Self {
         self.plus(1)
     }
 
     /// The month `months` later, or earlier where it is negative.
-    #[must_use]
     pub fn plus(self, months: i32) -> Self {
         let index = self.year * 12 + self.month as i32 - 1 + months;
         Self { year: index.div_euclid(12), month: index.rem_euclid(12) as u32 + 1 }
     }
 
     /// The first instant of the month.
-    #[must_use]
     pub fn start(self) -> DateTime<Utc> {
         self.day(1).map_or(DateTime::<Utc>::MAX_UTC, |day| day.and_time(NaiveTime::MIN).and_utc())
     }
 
     /// A day of the month by its number from 1.
-    #[must_use]
     pub fn day(self, day: u32) -> Option<NaiveDate> {
         NaiveDate::from_ymd_opt(self.year, self.month, day)
     }

@@ -35,7 +35,6 @@ pub struct Counters {
 
 impl Counters {
     /// The sums of one request.
-    #[must_use]
     pub fn of(usage: &Usage) -> Self {
         Self {
             requests: 1,
@@ -69,7 +68,6 @@ impl Counters {
     }
 
     /// Whole milliseconds, rounded down; none when no request gave a latency.
-    #[must_use]
     pub fn average_latency_ms(&self) -> Option<i64> {
         self.latency_ms.checked_div(self.latency_count)
     }

@@ -55,7 +55,6 @@ macro_rules! id {
                 check(text).map(|()| Self(text.into()))
             }
 
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }

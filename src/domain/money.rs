@@ -1,7 +1,5 @@
 //! Money as integers of nano-dollars: a ten-millionth of a cent. No float comes near it.
 
-use std::fmt;
-
 use super::counters::Overflow;
 
 /// An amount in nano-dollars (10⁻⁹ US dollars), 0 to 9,223,372,036.854775807 dollars when read from an event.
@@ -67,21 +65,13 @@ impl NanoDollars {
     }
 
     /// The amount in cents as exact decimal text without trailing zeros, up to 7 places: `5786.8362`.
-    #[must_use]
     pub fn to_cents(self) -> String {
         decimal(self.0, PLACES)
     }
 
     /// The amount in dollars as exact decimal text without trailing zeros, up to 9 places: `57.868362`.
-    #[must_use]
     pub fn to_dollars(self) -> String {
         decimal(self.0, PLACES + 2)
-    }
-}
-
-impl fmt::Display for NanoDollars {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${}", self.to_dollars())
     }
 }
 

@@ -18,7 +18,6 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    #[must_use]
     pub fn new(topic: &str, partition: i32) -> Self {
         Self { topic: topic.into(), partition }
     }
@@ -53,24 +52,20 @@ impl Position {
     /// Before the first record of a log that starts at 0.
     pub const START: Self = Self { next: Offset(0), last: None };
 
-    #[must_use]
     pub fn after(offset: Offset, last: Fingerprint) -> Self {
         Self { next: Offset(offset.0 + 1), last: Some(last) }
     }
 
     /// The next offset to read.
-    #[must_use]
     pub fn next(self) -> Offset {
         self.next
     }
 
     /// The record just before the position and its fingerprint; none at the start.
-    #[must_use]
     pub fn last(self) -> Option<(Offset, Fingerprint)> {
         self.last.map(|fingerprint| (Offset(self.next.0 - 1), fingerprint))
     }
 
-    #[must_use]
     pub fn covers(self, offset: Offset) -> bool {
         offset < self.next
     }

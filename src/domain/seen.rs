@@ -19,20 +19,17 @@ pub struct Generation(pub i64);
 const GENERATION_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Generation {
-    #[must_use]
     pub fn of(time: TimeMs) -> Self {
         Self(time.0.div_euclid(GENERATION_MS))
     }
 
     /// The generations in which an id may stand whose Kafka timestamp is at most `window_ms` from `time`.
-    #[must_use]
     pub fn within(time: TimeMs, window_ms: i64) -> RangeInclusive<i64> {
         let at = |ms: i64| Self::of(TimeMs(ms)).0;
         at(time.0.saturating_sub(window_ms))..=at(time.0.saturating_add(window_ms))
     }
 
     /// The first log time at which no window of `window_ms` reaches back into the generation.
-    #[must_use]
     pub fn expires(self, window_ms: i64) -> TimeMs {
         TimeMs((self.0 + 1).saturating_mul(GENERATION_MS).saturating_add(window_ms))
     }
@@ -50,7 +47,6 @@ pub struct SeenId {
 }
 
 impl SeenId {
-    #[must_use]
     pub fn of(event: &Event, at: TimeMs) -> Self {
         let mut name = Feed(SipHasher13::new_with_key(&KEY));
         name.text(event.tenant.as_str());

@@ -22,18 +22,15 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    #[must_use]
     pub fn offset(&self) -> Offset {
         self.record.offset()
     }
 
     /// The position just after the event.
-    #[must_use]
     pub fn position(&self) -> Position {
         Position::after(self.offset(), self.fingerprint)
     }
 
-    #[must_use]
     pub fn log_time(&self) -> TimeMs {
         self.seen.at
     }
@@ -81,25 +78,21 @@ impl Batch {
         self.opened.get_or_insert(now);
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Bytes of the records held.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether it holds as much as a batch may.
-    #[must_use]
     pub fn is_full(&self, limits: &Limits) -> bool {
         self.count >= limits.batch_events || self.bytes >= limits.batch_bytes
     }
 
     /// How long it may still wait for more; zero when it is due, none when there is nothing to flush.
-    #[must_use]
     pub fn due_in(&self, now: Instant, limits: &Limits) -> Option<Duration> {
         let opened = self.opened?;
         let waited = now.saturating_duration_since(opened);

@@ -25,12 +25,6 @@ pub struct KafkaDeadLetters {
     group: String,
 }
 
-impl std::fmt::Debug for KafkaDeadLetters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaDeadLetters").field("topic", &self.topic).finish_non_exhaustive()
-    }
-}
-
 /// One send, the producer's own retries included.
 const SEND: Duration = Duration::from_secs(30);
 
@@ -54,14 +48,12 @@ impl KafkaDeadLetters {
     }
 
     /// The dead-letter topic of a topic.
-    #[must_use]
     pub fn topic_of(&self, topic: &str) -> String {
         self.topic.clone().unwrap_or_else(|| dead_letter_topic(topic))
     }
 }
 
 /// The dead-letter topic of a topic, where none is set.
-#[must_use]
 pub fn dead_letter_topic(topic: &str) -> String {
     format!("{topic}.dlq")
 }

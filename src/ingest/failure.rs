@@ -50,7 +50,6 @@ pub enum Verdict {
 }
 
 impl Failure {
-    #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::WatermarkMoved { .. } => Verdict::Restart { after: Duration::from_millis(100) },
@@ -66,7 +65,6 @@ impl Failure {
     }
 
     /// The name that a log line and the exit bear.
-    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Store(error) => error.kind(),

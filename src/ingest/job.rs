@@ -53,7 +53,6 @@ impl Trouble {
     }
 
     /// What is wrong now.
-    #[must_use]
     pub fn get(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

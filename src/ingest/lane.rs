@@ -78,7 +78,6 @@ pub struct Landed {
 
 impl Lane {
     /// A lane for a partition that is read from `start` on, as its watermarks say.
-    #[must_use]
     pub fn new(partition: TopicPartition, standing: Standing, start: Offset, now: Instant) -> Self {
         let Standing { watermarks: stored, log_time } = standing;
         let known = stored.iter().flatten();
@@ -169,14 +168,12 @@ impl Lane {
     }
 
     /// Records that Kafka holds and that are not counted yet, as far as is known.
-    #[must_use]
     pub fn lag(&self) -> i64 {
         let counted = if self.is_idle() { self.taken() } else { self.least_stored() };
         self.end.map_or(0, |end| (end.0 - counted.0).max(0))
     }
 
     /// The next offset to read.
-    #[must_use]
     pub fn next(&self) -> Offset {
         self.read.next()
     }
@@ -194,19 +191,16 @@ impl Lane {
     }
 
     /// Up to where every bucket's watermark stands: what lag tools may be told. None before the first beat.
-    #[must_use]
     pub fn committable(&self) -> Option<Offset> {
         self.stored.iter().all(Option::is_some).then(|| self.least_stored())
     }
 
     /// How long there has been lag without a watermark that moved.
-    #[must_use]
     pub fn stalled_for(&self, now: Instant) -> Duration {
         if self.lag() == 0 { Duration::ZERO } else { now.saturating_duration_since(self.last_progress) }
     }
 
     /// How long until the lane must depart, if nothing else comes; none while a batch is in flight.
-    #[must_use]
     pub fn due_in(&self, now: Instant, limits: &Limits) -> Option<Duration> {
         if self.in_flight {
             return None;

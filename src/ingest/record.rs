@@ -51,18 +51,15 @@ impl Chunk {
         start..self.bytes.len()
     }
 
-    #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
     /// Bytes of keys, values and headers.
-    #[must_use]
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -88,29 +85,24 @@ impl Record {
         &self.chunk.bytes[range.clone()]
     }
 
-    #[must_use]
     pub fn partition(&self) -> &TopicPartition {
         &self.slot().partition
     }
 
-    #[must_use]
     pub fn offset(&self) -> Offset {
         self.slot().offset
     }
 
     /// The Kafka timestamp; none where the producer sent none.
-    #[must_use]
     pub fn timestamp(&self) -> Option<TimeMs> {
         self.slot().timestamp
     }
 
-    #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
         self.slot().key.as_ref().map(|range| self.bytes(range))
     }
 
     /// None is a tombstone.
-    #[must_use]
     pub fn value(&self) -> Option<&[u8]> {
         self.slot().value.as_ref().map(|range| self.bytes(range))
     }
@@ -124,7 +116,6 @@ impl Record {
     }
 
     /// Bytes of key, value and headers.
-    #[must_use]
     pub fn size(&self) -> usize {
         let slot = self.slot();
         let headers = slot.headers.iter().flat_map(|(name, value)| [Some(name), value.as_ref()]);
@@ -132,7 +123,6 @@ impl Record {
     }
 
     /// Part of the stored layout: another hash would take every log for another one.
-    #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Xxh3::new();
         for part in [self.key(), self.value()] {

@@ -10,7 +10,6 @@ pub const ALL: [(&str, &str); 4] = [
 ];
 
 /// The text of a schema, by its name in [`ALL`].
-#[must_use]
 pub fn get(type_name: &str) -> Option<&'static str> {
     ALL.iter().find(|(name, _)| *name == type_name).map(|(_, text)| *text)
 }

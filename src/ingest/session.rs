@@ -110,9 +110,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             Some(SourceEvent::Assigned { partitions, starts }) => self.assign(partitions, starts).await,
             Some(SourceEvent::Revoked { partitions, done }) => self.revoke(&partitions, done).await,
             Some(SourceEvent::Fetched(offsets)) => {
-                for (partition, offset) in offsets {
-                    self.lanes.get_mut(&partition).into_iter().for_each(|lane| lane.note_fetched(offset));
-                }
+                offsets.iter().for_each(|(partition, offset)| {
+                    self.lanes.get_mut(partition).into_iter().for_each(|lane| lane.note_fetched(*offset));
+                });
                 Ok(())
             }
             Some(SourceEvent::Failed(error)) => Err(self.diagnose(error).await),

@@ -48,12 +48,6 @@ pub struct Source {
     thread: JoinHandle<()>,
 }
 
-impl std::fmt::Debug for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("closing", &self.closing).finish_non_exhaustive()
-    }
-}
-
 /// The consumer, also for questions from other threads.
 pub type Client = BaseConsumer<Callbacks>;
 
@@ -88,7 +82,6 @@ impl Source {
         Ok(Self { events, consumer, closing, thread })
     }
 
-    #[must_use]
     pub fn client(&self) -> Arc<Client> {
         Arc::clone(&self.consumer)
     }

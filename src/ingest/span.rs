@@ -38,7 +38,6 @@ impl Known {
 impl Span {
     /// Cuts a bucket's events into consecutive spans of at most `most` events; one without events where there
     /// are none. The last one ends at `to`.
-    #[must_use]
     pub fn cut(
         from: Option<Position>,
         (to, log_time): (Position, TimeMs),
@@ -58,7 +57,6 @@ impl Span {
     }
 
     /// The two halves of a span of at least two events.
-    #[must_use]
     pub fn halve(self) -> Vec<Self> {
         let half = self.events.len().div_ceil(2);
         Self::cut(self.from, (self.to, self.log_time), self.events, half)

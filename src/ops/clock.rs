@@ -6,20 +6,17 @@ use chrono::{DateTime, Utc};
 
 /// The time of day, for what a person reads.
 #[expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
-#[must_use]
 pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z, for what is compared with Kafka timestamps.
-#[must_use]
 pub fn now_ms() -> i64 {
     now().timestamp_millis()
 }
 
 /// A point on the monotonic clock, for durations and deadlines.
 #[expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
-#[must_use]
 pub fn instant() -> Instant {
     Instant::now()
 }

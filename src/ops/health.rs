@@ -31,7 +31,6 @@ pub struct Latch {
 
 impl Health {
     /// Registers a part, not ready yet.
-    #[must_use]
     pub fn part(&self, part: &'static str) -> Latch {
         let latch = Latch { part, health: self.clone() };
         latch.not_ready("is starting");
@@ -39,7 +38,6 @@ impl Health {
     }
 
     /// What keeps the process from being ready, by part; empty when it is ready.
-    #[must_use]
     pub fn complaints(&self, now: Instant) -> BTreeMap<&'static str, String> {
         let parts = self.lock();
         parts.iter().filter_map(|(part, state)| Some((*part, complaint(state, now)?))).collect()

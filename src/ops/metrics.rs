@@ -121,12 +121,6 @@ impl Metrics {
         self.endings[ending as usize].inc_by(records);
     }
 
-    /// How many records of this process ended so.
-    #[must_use]
-    pub fn ended_so_far(&self, ending: Ending) -> u64 {
-        self.endings[ending as usize].get()
-    }
-
     /// `reason` is one of the list given at the start.
     pub fn rejected(&self, reason: &'static str) {
         self.rejects.with_label_values(&[reason]).inc();

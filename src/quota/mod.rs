@@ -17,7 +17,6 @@ pub struct Assessment {
 }
 
 /// `used_tokens` is 0 or more.
-#[must_use]
 pub fn assess(used_tokens: i64, limits: Limits) -> Assessment {
     // i128: a hundred times an i64 does not fit an i64.
     let percent = i128::from(used_tokens) * 100 / i128::from(limits.tokens.max(1));

@@ -47,7 +47,6 @@ const RESERVED: &AsciiSet = &CONTROLS
     .add(b'\\');
 
 /// An id as a part of a key or field.
-#[must_use]
 pub fn encode(id: &str) -> Cow<'_, str> {
     utf8_percent_encode(id, RESERVED).into()
 }
@@ -64,36 +63,30 @@ pub struct Keyspace {
 
 impl Keyspace {
     /// `namespace` is checked by the settings: letters, digits, `-`, `_` and `.`.
-    #[must_use]
     pub fn new(namespace: &str) -> Self {
         Self { namespace: namespace.into() }
     }
 
     /// Watermarks, log times, `applied`, sizes of generations, layout.
-    #[must_use]
     pub fn state(&self, bucket: Bucket) -> String {
         format!("{}:{{{}}}:state", self.namespace, TAGS[bucket.index()])
     }
 
     /// Deleted outputs of the whole bucket.
-    #[must_use]
     pub fn tombstones(&self, bucket: Bucket) -> String {
         format!("{}:{{{}}}:tombstones", self.namespace, TAGS[bucket.index()])
     }
 
-    #[must_use]
     pub fn seen(&self, bucket: Bucket, generation: Generation, shard: u16) -> String {
         format!("{}:{{{}}}:seen:{}:{shard}", self.namespace, TAGS[bucket.index()], generation.0)
     }
 
     /// Sums of a month by assistant and model, and tool calls.
-    #[must_use]
     pub fn month(&self, scope: &Scope, month: Month) -> String {
         self.scoped("", scope, month)
     }
 
     /// Sums of each day of a month.
-    #[must_use]
     pub fn days(&self, scope: &Scope, month: Month) -> String {
         self.scoped("-days", scope, month)
     }
@@ -106,25 +99,21 @@ impl Keyspace {
     }
 
     /// Users of a tenant in a month, scored by cost in nano-dollars: an index for ordering, never a sum to show.
-    #[must_use]
     pub fn users(&self, tenant: &TenantId, month: Month) -> String {
         self.of_tenant("users", tenant, &[&month.to_string()])
     }
 
     /// The months in which a tenant has usage.
-    #[must_use]
     pub fn months(&self, tenant: &TenantId) -> String {
         self.of_tenant("months", tenant, &[])
     }
 
     /// Saved outputs of a user and kind, scored by creation time in milliseconds.
-    #[must_use]
     pub fn saved(&self, tenant: &TenantId, user: &UserId, kind: &OutputKind) -> String {
         self.of_tenant("saved", tenant, &[user.as_str(), kind.as_str()])
     }
 
     /// Saved outputs of a tenant, counted by kind and month, and how many were created and deleted.
-    #[must_use]
     pub fn saved_counts(&self, tenant: &TenantId) -> String {
         self.of_tenant("saved-counts", tenant, &[])
     }
@@ -141,25 +130,21 @@ impl Keyspace {
 }
 
 /// A partition's field in the state: its watermark.
-#[must_use]
 pub fn watermark_field(partition: &TopicPartition) -> String {
     format!("watermark:{partition}")
 }
 
 /// A partition's field in the state: the log time that it has passed.
-#[must_use]
 pub fn log_field(partition: &TopicPartition) -> String {
     format!("log:{partition}")
 }
 
 /// A group's name in a month's hash, after `group:`.
-#[must_use]
 pub fn group_name(group: &Group) -> String {
     format!("{}|{}", encode(group.assistant.as_str()), encode(group.model.as_str()))
 }
 
 /// The group that [`group_name`] names.
-#[must_use]
 pub fn parse_group(name: &str) -> Option<Group> {
     let (assistant, model) = name.split_once('|')?;
     Some(Group { assistant: Assistant::new(&decode(assistant)?).ok()?, model: Model::new(&decode(model)?).ok()? })

@@ -148,22 +148,9 @@ pub struct Link {
     made: AtomicU64,
 }
 
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The target may hold a password.
-        f.debug_struct("Link").field("patience", &self.patience).finish_non_exhaustive()
-    }
-}
-
 impl Link {
-    #[must_use]
     pub fn new(target: Target, patience: Patience) -> Self {
         Self { target, patience, current: Mutex::new(None), made: AtomicU64::new(0) }
-    }
-
-    #[must_use]
-    pub fn is_cluster(&self) -> bool {
-        matches!(self.target, Target::Cluster(_))
     }
 
     /// # Errors

@@ -106,7 +106,6 @@ pub enum StoreError {
 
 impl StoreError {
     /// The name of the kind, for a metric's label.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",

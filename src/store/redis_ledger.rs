@@ -18,7 +18,7 @@ use super::{Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError};
 /// The script that applies a flush: what reads its arguments, and what it does with them.
 pub const APPLY: &str = concat!(include_str!("call.lua"), include_str!("apply.lua"));
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisLedger {
     link: Arc<Link>,
     keyspace: Keyspace,
@@ -30,13 +30,11 @@ pub struct RedisLedger {
 }
 
 impl RedisLedger {
-    #[must_use]
     pub fn new(link: Arc<Link>, keyspace: Keyspace, retention: Retention, group: &str) -> Self {
         Self { link, keyspace, retention, group: group.into(), script: "".into(), sha: "".into() }.with_script(APPLY)
     }
 
     /// Another script in the place of [`APPLY`]: a test of the tests has a wrong one.
-    #[must_use]
     pub fn with_script(mut self, script: &str) -> Self {
         self.sha = redis::Script::new(script).get_hash().into();
         self.script = script.into();

@@ -23,7 +23,7 @@ use super::{AsOf, OutputCount, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreE
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
 const USERS_AT_A_TIME: usize = 500;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisReader {
     link: Arc<Link>,
     keyspace: Keyspace,
@@ -34,7 +34,6 @@ pub struct RedisReader {
 type Hash = Vec<(String, String)>;
 
 impl RedisReader {
-    #[must_use]
     pub fn new(link: Arc<Link>, keyspace: Keyspace, topics: &[String]) -> Self {
         Self { link, keyspace, topics: topics.into() }
     }
