@@ -40,7 +40,6 @@ use problem::{Kind, Others, Problem, REQUEST_ID, StoreFails};
 const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// What every endpoint shares. Cheap to clone.
-#[expect(missing_debug_implementations, reason = "a reader has none")]
 #[derive(Clone)]
 pub struct ApiState {
     pub reader: Arc<dyn Reader>,

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture,
-    ServerErrorKind, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind, TlsMode,
+    Value,
 };
 use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
@@ -103,34 +103,6 @@ enum Connection {
     Cluster(ClusterConnection),
 }
 
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(single) => single.req_packed_command(command),
-            Self::Cluster(cluster) => cluster.req_packed_command(command),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(single) => single.req_packed_commands(commands, offset, count),
-            Self::Cluster(cluster) => cluster.req_packed_commands(commands, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(single) => single.get_db(),
-            Self::Cluster(cluster) => cluster.get_db(),
-        }
-    }
-}
-
 /// Limits of one link.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -156,9 +128,14 @@ impl Link {
     /// # Errors
     /// [`StoreError`]; after one that a new connection may heal, the next call makes one.
     pub async fn query(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let (number, mut connection) = self.connection().await?;
+        let (number, connection) = self.connection().await?;
         // Not the connection's own call: that one gives an error of the server as if it were an answer.
-        let asked = command.query_async(&mut connection);
+        let asked = async {
+            match connection {
+                Connection::Single(mut single) => command.query_async(&mut single).await,
+                Connection::Cluster(mut cluster) => command.query_async(&mut cluster).await,
+            }
+        };
         self.settle(number, tokio::time::timeout(self.patience.response, asked).await).await
     }
 
@@ -167,8 +144,13 @@ impl Link {
     /// # Errors
     /// [`StoreError`]
     pub async fn pipeline(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
-        let (number, mut connection) = self.connection().await?;
-        let asked = commands.query_async(&mut connection);
+        let (number, connection) = self.connection().await?;
+        let asked = async {
+            match connection {
+                Connection::Single(mut single) => commands.query_async(&mut single).await,
+                Connection::Cluster(mut cluster) => commands.query_async(&mut cluster).await,
+            }
+        };
         self.settle(number, tokio::time::timeout(self.patience.response, asked).await).await
     }
 

@@ -19,7 +19,7 @@ mod tests;
 
 pub use reason::{Reason, Reject};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::IgnoredAny;
 
 use self::event::Envelope;
@@ -147,6 +147,11 @@ fn check_bounds(time: DateTime<Utc>, timestamp: Option<TimeMs>, bounds: &Bounds)
     };
     let (event, logged) = (event.to_utc().to_rfc3339(), logged.to_utc().to_rfc3339());
     let advice = "check the producer's clock and delay, or widen the bound and replay";
-    let far = format!("more than {limit_ms} ms {side} the record's Kafka timestamp {logged}");
+    let limit = TimeDelta::milliseconds(limit_ms);
+    let far = format!(
+        "more than {} d {} s {side} the record's Kafka timestamp {logged}",
+        limit.num_days(),
+        limit.num_seconds() % 86_400
+    );
     Err(Reject::new(reason, format!("the event's time {event} is {far}; {advice}")))
 }
