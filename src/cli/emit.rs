@@ -21,7 +21,7 @@ use crate::ops::clock;
 use super::settings::Config;
 
 /// How long Kafka may take to acknowledge a record.
-const DELIVERY: Duration = Duration::from_secs(120);
+const DELIVERY: Duration = Duration::from_secs(60);
 /// The media type of an event in CloudEvents' structured mode.
 const CLOUDEVENT: &str = "application/cloudevents+json; charset=UTF-8";
 

@@ -118,7 +118,10 @@ fn run_with(command: Command, config: Config) -> ExitCode {
         }
         Command::Serve { role } => in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await),
         Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(&config, once, shutdown).await),
-        Command::Emit { file, lenient } => emit::run(&config, &file, lenient),
+        // Brokers that can't be reached show while they are waited for.
+        Command::Emit { file, lenient } => {
+            telemetry::init(config.log_format, "warn").and_then(|()| emit::run(&config, &file, lenient))
+        }
         Command::Healthcheck => healthcheck::run(config.ops_listen),
         Command::Schema { .. } | Command::Completions { .. } => Ok(()),
     };

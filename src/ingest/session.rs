@@ -54,6 +54,8 @@ pub(super) struct Session<'w, L, D> {
     probe: JoinSet<Probed>,
     probes: u32,
     next_probe: Instant,
+    /// When Kafka last said where its partitions end.
+    heard: Instant,
     /// Of all our topics, assigned to whomever.
     partitions: usize,
     /// Whether the group has given us an assignment, be it an empty one.
@@ -72,6 +74,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             probe: JoinSet::new(),
             probes: 0,
             next_probe: clock::instant(),
+            heard: clock::instant(),
             partitions: 0,
             joined: false,
         }
@@ -320,6 +323,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 lane.lag(),
                 lane.stalled_for(now).as_secs()
             )),
+            (None, None) if now.saturating_duration_since(self.heard) > tools.limits.stall => {
+                latch.not_ready("has not heard from kafka for a while, and does not know how far behind it is");
+            }
             (None, None) if self.joined => latch.ready(now, RENEW),
             (None, None) => {}
         }
@@ -329,6 +335,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         let Probed { asked, ends, checked } = answer.map_err(|error| Failure::Defect(format!("a probe ({error})")))?;
         match ends {
             Ok(ends) => {
+                self.heard = clock::instant();
                 for (partition, end) in ends {
                     if let Some(lane) = self.lanes.get_mut(&partition) {
                         lane.note_end(end, asked, clock::instant());

@@ -175,7 +175,8 @@ impl Link {
         let connect = tokio::time::timeout(self.patience.connect, self.connect()).await;
         let connection = connect
             .map_err(|_| StoreError::Unavailable(format!("no connection within {:?}", self.patience.connect)))?
-            .map_err(|error| classify(&error))?;
+            // Whatever stands in the way of a connection may be over at the next try.
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         *current = Some((number, connection.clone()));
         Ok((number, connection))
