@@ -23,3 +23,4 @@ mod script_conformance;
 mod script_fuzz;
 mod serving;
 mod support;
+mod worker_schedules;

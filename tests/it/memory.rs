@@ -45,6 +45,11 @@ impl MemoryLedger {
         self.lock().clone()
     }
 
+    /// Puts another content in its place.
+    pub(crate) fn restore(&self, content: Content) {
+        *self.lock() = content;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
