@@ -3,7 +3,8 @@
 //! Never gives a batch up: what fails is tried again until it succeeds, until the watermark shows that the
 //! batch is no longer ours, or until the session is cancelled; Kafka still holds everything.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -35,48 +36,82 @@ pub struct Tools<L, D> {
     pub trouble: Trouble,
 }
 
-/// What keeps jobs from ending, for readiness: set by a try that failed, cleared by one that did not.
+/// What keeps us from counting, for readiness, with how many wait because of it: the success of one says nothing of
+/// another, which may need another partition, another node or the dead-letter topic.
 #[derive(Debug, Default)]
-pub struct Trouble(Mutex<Option<String>>);
+pub struct Trouble(Mutex<BTreeMap<String, usize>>);
 
 impl Trouble {
-    /// Notes what is wrong; true when it is news.
-    fn set(&self, what: &str) -> bool {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        current.replace(what.to_owned()).is_none_or(|before| before != what)
+    /// What is wrong now.
+    pub fn get(&self) -> Option<String> {
+        self.lock().keys().next().cloned()
     }
 
-    fn clear(&self) {
-        if let Some(what) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tries of one thing until it succeeds or nobody wants it any more; then its trouble is gone, too.
+struct Tries<'a> {
+    trouble: &'a Trouble,
+    met: Option<String>,
+    pause: Duration,
+    longest: Duration,
+}
+
+impl<'a> Tries<'a> {
+    fn new(trouble: &'a Trouble, limits: &Limits) -> Self {
+        Self { trouble, met: None, pause: limits.retry.0, longest: limits.retry.1 }
+    }
+
+    /// Notes what is wrong; true when it is news.
+    fn failed(&mut self, what: String) -> bool {
+        if self.met.as_ref() == Some(&what) {
+            return false;
+        }
+        self.end();
+        let mut trouble = self.trouble.lock();
+        let waiting = trouble.entry(what.clone()).or_default();
+        *waiting += 1;
+        self.met = Some(what);
+        *waiting == 1
+    }
+
+    fn succeeded(&mut self) {
+        if let Some(what) = self.end() {
             tracing::info!(was = what, "working again");
         }
     }
 
-    /// What is wrong now.
-    pub fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns what was wrong if nobody waits because of it any more.
+    fn end(&mut self) -> Option<String> {
+        let what = self.met.take()?;
+        let mut trouble = self.trouble.lock();
+        let waiting = trouble.get_mut(&what)?;
+        *waiting -= 1;
+        if *waiting > 0 {
+            return None;
+        }
+        trouble.remove(&what);
+        Some(what)
+    }
+
+    /// Each wait is twice as long as the one before.
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(self.longest);
+    }
+}
+
+impl Drop for Tries<'_> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
 /// Dead letters that wait for their acknowledgement together.
 const LETTERS_AT_ONCE: usize = 256;
-
-/// Waits between tries, each twice as long as the one before.
-struct Backoff {
-    next: Duration,
-    most: Duration,
-}
-
-impl Backoff {
-    fn new(limits: &Limits) -> Self {
-        Self { next: limits.retry.0, most: limits.retry.1 }
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.next).await;
-        self.next = (self.next * 2).min(self.most);
-    }
-}
 
 impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     /// Runs a departure to its end.
@@ -109,17 +144,18 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
 
     /// Sends one dead letter and does not return before the broker has it.
     async fn dead_letter(&self, rejected: &Rejected) {
-        let mut backoff = Backoff::new(&self.limits);
+        let mut tries = Tries::new(&self.trouble, &self.limits);
         while let Err(why) = self.dead_letters.send(rejected, TimeMs(clock::now_ms())).await {
-            if self.trouble.set(&format!("can't write dead letters: {why}")) {
+            if tries.failed(format!("can't write dead letters: {why}")) {
                 tracing::error!(
                     error = why,
                     "a dead letter was not acknowledged; its partition waits. Check that the topic exists, that we may \
                      write to it, and that its max.message.bytes is no smaller than the source topic's"
                 );
             }
-            backoff.wait().await;
+            tries.wait().await;
         }
+        tries.succeeded();
         self.metrics.rejected(rejected.reject.reason.as_str());
         // Not a line a record at a level that is on: whoever sends bad records must not fill the disk.
         tracing::debug!(
@@ -200,11 +236,11 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         what: &'static str,
         ask: impl Fn() -> A,
     ) -> Result<T, Failure> {
-        let mut backoff = Backoff::new(&self.limits);
+        let mut tries = Tries::new(&self.trouble, &self.limits);
         loop {
             match ask().await {
                 Ok(answer) => {
-                    self.trouble.clear();
+                    tries.succeeded();
                     return Ok(answer);
                 }
                 Err(error @ (StoreError::Corrupt { .. } | StoreError::Unusable(_))) => {
@@ -213,10 +249,10 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                 }
                 Err(error) => {
                     self.metrics.store_failed(error.kind());
-                    if self.trouble.set(&error.to_string()) {
+                    if tries.failed(error.to_string()) {
                         tracing::warn!(what, %error, "redis does not answer as it should; trying again, nothing is lost");
                     }
-                    backoff.wait().await;
+                    tries.wait().await;
                 }
             }
         }

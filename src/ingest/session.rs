@@ -211,8 +211,10 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             if !partitions.iter().any(busy) {
                 return Ok(());
             }
-            if let Some(landed) = self.jobs.join_next().await {
-                self.land(landed)?;
+            match tokio::time::timeout(self.worker.tools.limits.probe, self.jobs.join_next()).await {
+                Ok(landed) => landed.map_or(Ok(()), |landed| self.land(landed))?,
+                // Nothing else says so meanwhile.
+                Err(_) => self.say_how_it_is(clock::instant()),
             }
         }
     }

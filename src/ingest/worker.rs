@@ -69,6 +69,10 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
         if ended.is_ok() && tokio::time::timeout(self.drain, session.drain()).await.is_err() {
             tracing::warn!("not all batches ended in time; Kafka still holds them and the next start counts them");
         }
+        if let Err(failure) = &ended {
+            // Closing can take seconds in which nothing is counted.
+            self.latch.not_ready(format!("stopped counting: {failure}"));
+        }
         session.close().await;
         ended
     }

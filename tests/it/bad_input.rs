@@ -1,5 +1,7 @@
 //! Bad records: each ends in the dead-letter topic with its reason and its bytes, and the stream goes on.
 
+use std::time::Duration as StdDuration;
+
 use chrono::{Duration, Utc};
 use rdkafka::Message;
 use rdkafka::message::{Headers, OwnedMessage};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::deployment::Deployment;
 use crate::support::kafka::{Kafka, Record};
+use crate::support::wait::eventually;
 
 fn header<'a>(message: &'a OwnedMessage, name: &str) -> &'a str {
     let value = message.headers().into_iter().flat_map(Headers::iter).find(|header| header.key == name);
@@ -104,4 +107,29 @@ fn what_no_counter_can_hold_is_a_dead_letter_and_the_rest_is_counted() {
     );
     let letters = Kafka::shared().read_all(&format!("{}.dlq", deployment.topic));
     assert_eq!(letters.iter().map(|letter| header(letter, "dlq.reason")).collect::<Vec<_>>(), ["counter_overflow"; 3]);
+}
+
+#[test]
+fn while_a_dead_letter_cannot_be_written_the_worker_is_not_ready_however_well_others_count() {
+    let deployment = Deployment::new(2);
+    let kafka = Kafka::shared();
+    kafka.create_topic(&format!("{}.dlq", deployment.topic), 1, &[("max.message.bytes", "1000")]);
+    let running = deployment.serve();
+    let send = |partition, value: &[u8]| {
+        let record = Record { partition: Some(partition), value: Some(value), ..Record::default() };
+        kafka.produce(&deployment.topic, record);
+    };
+    send(0, "no JSON ".repeat(1000).as_bytes());
+    eventually(StdDuration::from_secs(20), "readiness to turn red", || (!running.is_ready()).then_some(()));
+    for number in 0..40 {
+        send(1, &record(|record| record["requestId"] = json!(format!("good-{number}"))));
+        eventually(StdDuration::from_secs(20), "an event of the other partition to be counted", || {
+            let counted = running.metric("indelible_records_total{outcome=\"counted\"}");
+            assert!(!running.is_ready(), "ready although a partition waits");
+            (counted == Some(f64::from(number + 1))).then_some(())
+        });
+    }
+    let printed = running.child.output();
+    assert_eq!(printed.matches("was not acknowledged").count(), 1, "{printed}");
+    assert!(!printed.contains("working again"), "{printed}");
 }

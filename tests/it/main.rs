@@ -6,6 +6,7 @@
 
 mod api;
 mod bad_input;
+mod chaos;
 mod commands;
 mod counting;
 mod demo;
@@ -16,6 +17,7 @@ mod harness;
 mod layers;
 mod made;
 mod memory;
+mod oracle;
 mod reader;
 mod real_requests;
 mod schedules;
@@ -23,4 +25,5 @@ mod script_conformance;
 mod script_fuzz;
 mod serving;
 mod support;
+mod traffic;
 mod worker_schedules;

@@ -29,9 +29,12 @@ impl Deployment {
     }
 
     pub(crate) fn with_topic(partitions: i32, config: &[(&str, &str)]) -> Self {
+        Self::with_redis(partitions, config, Redis::start())
+    }
+
+    pub(crate) fn with_redis(partitions: i32, config: &[(&str, &str)], redis: Redis) -> Self {
         let (kafka, topic) = (Kafka::shared(), Kafka::unique("events"));
         kafka.create_topic(&topic, partitions, config);
-        let redis = Redis::start();
         let env = [
             ("INDELIBLE_KAFKA_BROKERS", kafka.bootstrap()),
             ("INDELIBLE_KAFKA_TOPICS", topic.clone()),
@@ -73,19 +76,20 @@ impl Deployment {
     #[track_caller]
     pub(crate) fn await_counted(&self) {
         eventually(CATCH_UP, "every watermark at the end of its partition", || {
-            let (ends, marks) = (self.ends(), self.watermarks());
+            let (ends, marks) = (self.ends()?, self.watermarks());
             let behind = ends.iter().any(|(partition, end)| marks.get(partition).is_none_or(|mark| mark < end));
             (!behind).then_some(())
         });
     }
 
-    fn ends(&self) -> BTreeMap<i32, i64> {
+    /// None where the broker does not know a partition yet.
+    fn ends(&self) -> Option<BTreeMap<i32, i64>> {
         let asker: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", Kafka::shared().bootstrap())
             .create()
             .expect("a consumer that only asks");
         let end = |partition| asker.fetch_watermarks(&self.topic, partition, Duration::from_secs(10));
-        (0..self.partitions).map(|partition| (partition, end(partition).expect("the end of a partition").1)).collect()
+        (0..self.partitions).map(|partition| Some((partition, end(partition).ok()?.1))).collect()
     }
 
     /// The least watermark of all buckets by partition; none unless all 64 are there.

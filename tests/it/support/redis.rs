@@ -1,6 +1,6 @@
 //! Real Redis servers: one, or a cluster of six.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -52,6 +52,11 @@ impl Redis {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("redis.sock")
+    }
+
+    /// Where it keeps what it writes to disk.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// A new connection. Commands on it fail after ten seconds.
