@@ -102,3 +102,23 @@ fn sigterm_ends_it_well_and_the_next_start_goes_on() {
     // Nothing was read again: a clean end leaves every watermark at the end.
     assert_eq!(running.metric("indelible_records_total{outcome=\"counted\"}"), Some(0.0));
 }
+
+#[test]
+fn sigterm_in_the_middle_of_a_backlog_ends_it_well() {
+    let deployment = Deployment::new(12);
+    let lines: String =
+        (0..60_000).map(|number| bare(&format!("{number}"), &format!("t{}", number % 50), "u")).collect();
+    deployment.emit(&lines);
+    let mut running = deployment.serve();
+    let counted = || running.metric("indelible_records_total{outcome=\"counted\"}").filter(|counted| *counted > 0.0);
+    let before = eventually(Duration::from_secs(60), "some to be counted", counted);
+    assert!(before < 60_000.0, "the backlog is too small for this test");
+    running.child.terminate();
+    let status = running.child.wait(Duration::from_secs(60));
+    let output = running.child.output();
+    assert!(status.code() == Some(0) && !output.contains("panicked"), "{status}\n{output}");
+    let running = deployment.serve();
+    deployment.await_counted();
+    let sum = (0..50).map(|number| running.get(&format!("/v1/tenants/t{number}/stats")).json());
+    assert_eq!(sum.map(|stats| stats["allTime"]["requests"].as_u64().expect("a count")).sum::<u64>(), 60_000);
+}
