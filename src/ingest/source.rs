@@ -215,10 +215,12 @@ impl ConsumerContext for Callbacks {
     fn rebalance(&self, consumer: &Client, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let assigns = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        // Without starts nothing is taken. Not by unassign(): the incremental protocols refuse that.
+        let none = TopicPartitionList::new();
+        let taken = if assigns && !self.set_starts(list) { &none } else { &*list };
         let done = match (assigns, cooperative) {
-            (true, _) if !self.set_starts(list) => consumer.unassign(),
-            (true, true) => consumer.incremental_assign(list),
-            (true, false) => consumer.assign(list),
+            (true, true) => consumer.incremental_assign(taken),
+            (true, false) => consumer.assign(taken),
             (false, true) => {
                 self.hand_over(list);
                 consumer.incremental_unassign(list)
