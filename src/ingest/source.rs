@@ -105,9 +105,13 @@ impl Source {
     pub async fn close(self, patience: Duration) -> bool {
         let Self { events, consumer, closing, thread } = self;
         closing.store(true, Ordering::Relaxed);
-        // Callbacks that wait for an answer get none, and the consumer is the thread's alone.
-        drop((events, consumer));
-        let joined = tokio::task::spawn_blocking(move || thread.join().is_ok());
+        // Callbacks that wait for an answer get none.
+        drop(events);
+        // Whoever drops the consumer last runs its callbacks, which block: never on a runtime's worker.
+        let joined = tokio::task::spawn_blocking(move || {
+            drop(consumer);
+            thread.join().is_ok()
+        });
         matches!(tokio::time::timeout(patience, joined).await, Ok(Ok(true)))
     }
 }

@@ -122,6 +122,8 @@ pub struct Link {
 
 impl Link {
     pub fn new(target: Target, patience: Patience) -> Self {
+        // rustls brings no cryptography of its own, and panics without. Refused when another link has done it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Self { target, patience, current: Mutex::new(None), made: AtomicU64::new(0) }
     }
 

@@ -11,5 +11,6 @@ pub(crate) mod kafka;
 pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod redis;
+pub(crate) mod rounds;
 pub(crate) mod source;
 pub(crate) mod wait;

@@ -1,0 +1,106 @@
+//! Every form of a consumer group, and what happens to a Kafka that runs on: the sums of the running program stay
+//! exact.
+
+use std::time::Duration;
+
+use futures::executor::block_on;
+use rdkafka::admin::{AdminOptions, NewPartitions};
+
+use crate::support::deployment::Deployment;
+use crate::support::kafka::Kafka;
+use crate::support::program::{Program, Running};
+use crate::support::rounds::Rounds;
+use crate::support::wait::{START, eventually};
+
+fn with_properties(deployment: Deployment, properties: &str) -> Deployment {
+    deployment.set("INDELIBLE_KAFKA_PROPERTIES", properties)
+}
+
+fn assigned(running: &Running) -> Option<f64> {
+    running.metric("indelible_assigned_partitions")
+}
+
+#[track_caller]
+fn await_assigned(running: &Running, partitions: f64) {
+    eventually(START, &format!("{partitions} partitions"), || (assigned(running) == Some(partitions)).then_some(()));
+}
+
+/// A second worker comes and leaves in order, and another comes and is killed, while events flow.
+#[track_caller]
+fn counts_while_workers_come_and_go(properties: &str) {
+    let deployment = with_properties(Deployment::new(4), properties);
+    let (running, rounds) = (deployment.serve(), Rounds::default());
+    await_assigned(&running, 4.0);
+    rounds.flow(&deployment, || {
+        rounds.await_progress(&running);
+        let mut second = Program::launch(&deployment.env());
+        eventually(START, "the second to start", || second.is_live().then_some(()));
+        await_assigned(&second, 2.0);
+        rounds.await_progress(&running);
+        second.child.terminate();
+        assert!(second.child.wait(Duration::from_secs(40)).success(), "{}", second.child.output());
+        await_assigned(&running, 4.0);
+        rounds.await_progress(&running);
+    });
+    rounds.check(&running);
+    assert!(running.is_ready());
+}
+
+#[test]
+fn by_the_eager_protocol() {
+    counts_while_workers_come_and_go("partition.assignment.strategy=range");
+}
+
+#[test]
+fn by_the_cooperative_protocol() {
+    counts_while_workers_come_and_go("partition.assignment.strategy=cooperative-sticky");
+}
+
+#[test]
+fn by_the_protocol_of_kip_848() {
+    counts_while_workers_come_and_go("group.protocol=consumer");
+}
+
+/// Records may lie in the new partitions before the group has heard of them.
+#[track_caller]
+fn counts_added_partitions(properties: &str) {
+    let deployment = with_properties(Deployment::new(2), properties);
+    let (running, rounds) = (deployment.serve(), Rounds::default());
+    await_assigned(&running, 2.0);
+    rounds.flow(&deployment, || {
+        rounds.await_progress(&running);
+        let (more, options) = (NewPartitions::new(&deployment.topic, 4), AdminOptions::new());
+        let made = block_on(Kafka::shared().admin().create_partitions([&more], &options)).expect("an answer");
+        made.into_iter().for_each(|topic| drop(topic.expect("four partitions")));
+        await_assigned(&running, 4.0);
+        rounds.await_progress(&running);
+    });
+    rounds.check(&running);
+    rounds.send(&deployment);
+    rounds.check(&running);
+}
+
+#[test]
+fn partitions_that_are_added_are_counted_from_their_start() {
+    counts_added_partitions("topic.metadata.refresh.interval.ms=1000");
+    counts_added_partitions("topic.metadata.refresh.interval.ms=1000,partition.assignment.strategy=range");
+    counts_added_partitions("topic.metadata.refresh.interval.ms=1000,group.protocol=consumer");
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_is_read_on() {
+    let (mut kafka, deployment) = (Kafka::start(), Deployment::new(3));
+    kafka.create_topic(&deployment.topic, 3, &[]);
+    let deployment = deployment.set("INDELIBLE_KAFKA_BROKERS", &kafka.bootstrap());
+    let (running, rounds) = (deployment.serve(), Rounds::default());
+    rounds.flow(&deployment, || {
+        rounds.await_progress(&running);
+        kafka.restart();
+        rounds.await_progress(&running);
+        kafka.stop();
+        kafka.restart();
+        rounds.await_progress(&running);
+    });
+    rounds.check(&running);
+    eventually(START, "/readyz to be green", || running.is_ready().then_some(()));
+}

@@ -1,0 +1,214 @@
+//! Every form of Redis that a deployment can have, by the running program: the sums are exact over each, and over
+//! what happens to each.
+
+use std::path::Path;
+use std::process::Command;
+
+use redis::{Client, Connection, FromRedisValue, RedisResult, cmd};
+use tempfile::TempDir;
+
+use crate::support::child::Child;
+use crate::support::deployment::Deployment;
+use crate::support::port::free_port;
+use crate::support::program::{Program, Running, fetch};
+use crate::support::redis::Redis;
+use crate::support::rounds::Rounds;
+use crate::support::wait::{START, eventually, within};
+
+fn on(url: &str) -> Deployment {
+    Deployment::new(3).set("INDELIBLE_REDIS_URL", url)
+}
+
+/// Counts a few rounds, over a restart of the program, too.
+#[track_caller]
+fn counts(deployment: &Deployment) {
+    let rounds = Rounds::default();
+    for _ in 0..2 {
+        let running = deployment.serve();
+        rounds.send(deployment);
+        rounds.check(&running);
+    }
+}
+
+/// Waits until readiness says `why`.
+#[track_caller]
+fn await_red(running: &Running, why: &str) {
+    let mut last = String::new();
+    let red = within(START, || {
+        last = fetch(&format!("http://{}/readyz", running.ops_address()), &[]).ok()?.body;
+        last.contains(why).then_some(())
+    });
+    assert!(red.is_some(), "/readyz does not say {why}, but {last}");
+}
+
+#[track_caller]
+fn await_green(running: &Running) {
+    eventually(START, "/readyz to be green", || running.is_ready().then_some(()));
+}
+
+/// The program ends by itself, not well, and says `what`.
+#[track_caller]
+fn refuses(deployment: &Deployment, what: &str) {
+    let mut running = Program::launch(&deployment.env());
+    assert!(!running.child.wait(START).success());
+    assert!(running.child.output().contains(what), "{}", running.child.output());
+}
+
+#[test]
+fn over_a_unix_socket() {
+    let redis = Redis::start();
+    counts(&on(&format!("unix://{}", redis.socket().display())));
+}
+
+#[test]
+fn as_a_user_with_few_rights() {
+    let redis = Redis::start();
+    let rights = ["SETUSER", "meter", "on", ">p@ss:/word", "~indelible:*", "+@all", "-@dangerous", "+info"];
+    redis.ask::<()>("ACL", &rights);
+    redis.ask::<()>("ACL", &["SETUSER", "default", "-@all", "+ping"]);
+    let port = redis.port();
+    counts(&on(&format!("redis://meter:p%40ss%3A%2Fword@127.0.0.1:{port}")));
+
+    let wrong = on(&format!("redis://meter:wrong@127.0.0.1:{port}"));
+    await_red(&Program::launch(&wrong.env()), "Password authentication failed");
+}
+
+#[test]
+fn over_tls_of_a_private_authority() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    openssl(dir.path(), "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=private -days 2");
+    openssl(dir.path(), "req -newkey rsa:2048 -nodes -keyout it.key -out it.csr -subj /CN=it");
+    std::fs::write(dir.path().join("names"), "subjectAltName=IP:127.0.0.1").expect("the folder can be written");
+    openssl(dir.path(), "x509 -req -in it.csr -CA ca.crt -CAkey ca.key -days 2 -extfile names -out it.crt");
+    let (port, ca) = (free_port().to_string(), file("ca.crt"));
+    let files = ["--tls-cert-file", &file("it.crt"), "--tls-key-file", &file("it.key"), "--tls-ca-cert-file", &ca];
+    let _redis = Redis::start_with(&[&["--tls-port", &port, "--tls-auth-clients", "no"], &files[..]].concat());
+    let url = format!("rediss://127.0.0.1:{port}");
+    counts(&on(&url).set("SSL_CERT_FILE", &ca));
+    // An authority that nobody has told it of.
+    await_red(&Program::launch(&on(&url).env()), "invalid peer certificate");
+}
+
+fn openssl(dir: &Path, args: &str) {
+    let done = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().expect("openssl is there");
+    assert!(done.status.success(), "{args}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn over_a_cluster_that_loses_a_master() {
+    let mut cluster = Redis::cluster();
+    let ports: Vec<_> = cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let deployment = on(&format!("redis-cluster://{}", ports.join(",")));
+    let (running, rounds) = (deployment.serve(), Rounds::default());
+    rounds.flow(&deployment, || {
+        rounds.await_progress(&running);
+        cluster.nodes[0].kill();
+        let promoted = || cluster.nodes[3].ask::<String>("INFO", &["replication"]).contains("role:master");
+        eventually(START, "the replica to be promoted", || promoted().then_some(()));
+        rounds.await_progress(&running);
+    });
+    rounds.check(&running);
+    await_green(&running);
+    // The dead one comes back as a replica.
+    cluster.nodes[0].restart();
+    rounds.flow(&deployment, || rounds.await_progress(&running));
+    rounds.check(&running);
+}
+
+/// `redis-server --sentinel`
+struct Sentinel {
+    port: u16,
+    _process: Child,
+    _dir: TempDir,
+}
+
+impl Sentinel {
+    fn start(master: &Redis) -> Self {
+        let (dir, port) = (TempDir::new().expect("a temporary folder"), free_port());
+        let config = dir.path().join("sentinel.conf");
+        let watched = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor counts 127.0.0.1 {} 2\n\
+             sentinel down-after-milliseconds counts 2000\nsentinel failover-timeout counts 10000\n",
+            master.port()
+        );
+        std::fs::write(&config, watched).expect("the folder can be written");
+        let mut command = Command::new("redis-server");
+        let process = Child::spawn("sentinel", dir.path(), command.arg(&config).arg("--sentinel"));
+        Self { port, _process: process, _dir: dir }
+    }
+
+    fn ask<T: FromRedisValue>(&self, args: &[&str]) -> RedisResult<T> {
+        let mut connection: Connection = Client::open(format!("redis://127.0.0.1:{}", self.port))?.get_connection()?;
+        cmd("SENTINEL").arg(args).query(&mut connection)
+    }
+
+    /// Whether it knows the master, one replica and both other sentinels.
+    fn sees_all(&self) -> Option<()> {
+        let replicas: Vec<Vec<String>> = self.ask(&["replicas", "counts"]).ok()?;
+        let sentinels: Vec<Vec<String>> = self.ask(&["sentinels", "counts"]).ok()?;
+        (replicas.len() == 1 && sentinels.len() == 2).then_some(())
+    }
+}
+
+#[test]
+fn over_sentinels_that_fail_over() {
+    let quick = ["--repl-diskless-sync-delay", "0"];
+    let (master, replica) = (Redis::start_with(&quick), Redis::start_with(&quick));
+    replica.ask::<()>("REPLICAOF", &["127.0.0.1", &master.port().to_string()]);
+    let state = |redis: &Redis| redis.ask::<String>("INFO", &["replication"]);
+    eventually(START, "the replica", || state(&replica).contains("master_link_status:up").then_some(()));
+    let sentinels = [(); 3].map(|()| Sentinel::start(&master));
+    let hosts: Vec<_> = sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
+    let deployment = on(&format!("redis+sentinel://{}/counts", hosts.join(",")));
+    for sentinel in &sentinels {
+        eventually(START, "the sentinels to see all", || sentinel.sees_all());
+    }
+    let (running, rounds) = (deployment.serve(), Rounds::default());
+    rounds.flow(&deployment, || {
+        rounds.await_progress(&running);
+        // Refused until it has seen the replica's own report.
+        eventually(START, "the fail-over to begin", || sentinels[0].ask::<()>(&["failover", "counts"]).ok());
+        eventually(START, "the replica to be promoted", || state(&replica).contains("role:master").then_some(()));
+        eventually(START, "the master to be a replica", || state(&master).contains("role:slave").then_some(()));
+        rounds.await_progress(&running);
+    });
+    rounds.check(&running);
+    await_green(&running);
+}
+
+#[test]
+fn a_namespace_of_another_group_is_refused_and_one_that_may_be_evicted() {
+    let deployment = Deployment::new(1);
+    counts(&deployment);
+    let deployment = deployment.set("INDELIBLE_KAFKA_GROUP", "another");
+    refuses(&deployment, "says group");
+    let evicting = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+    refuses(&on(&evicting.url()), "redis has maxmemory-policy allkeys-lru");
+}
+
+#[test]
+fn a_server_that_refuses_for_a_while_turns_readiness_red_and_loses_nothing() {
+    let deployment = Deployment::new(3);
+    let (running, rounds, redis) = (deployment.serve(), Rounds::default(), &deployment.redis);
+    let nowhere = free_port().to_string();
+    rounds.flow(&deployment, || {
+        rounds.await_progress(&running);
+        redis.ask::<()>("CONFIG", &["SET", "maxmemory", "1"]);
+        await_red(&running, "OOM");
+        redis.ask::<()>("CONFIG", &["SET", "maxmemory", "0"]);
+        await_green(&running);
+        rounds.await_progress(&running);
+
+        redis.ask::<()>("SCRIPT", &["FLUSH"]);
+        rounds.await_progress(&running);
+
+        redis.ask::<()>("REPLICAOF", &["127.0.0.1", &nowhere]);
+        await_red(&running, "read only replica");
+        redis.ask::<()>("REPLICAOF", &["NO", "ONE"]);
+        await_green(&running);
+        rounds.await_progress(&running);
+    });
+    rounds.check(&running);
+    assert!(running.is_live());
+}
