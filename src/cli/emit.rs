@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, Message};
 
 use crate::domain::calendar::TimeMs;
@@ -38,11 +38,7 @@ struct Deliveries {
     failed: Arc<AtomicU64>,
 }
 
-impl ClientContext for Deliveries {
-    fn error(&self, error: KafkaError, reason: &str) {
-        DefaultProducerContext.error(error, reason);
-    }
-}
+impl ClientContext for Deliveries {}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();

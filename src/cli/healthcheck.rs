@@ -1,7 +1,7 @@
 //! `indelible healthcheck`: for containers without a shell or curl.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,9 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// # Errors
 /// When it does not answer, or answers that it is not ready.
 pub fn run(mut ops: SocketAddr) -> anyhow::Result<()> {
-    if ops.ip().is_unspecified() {
-        ops.set_ip(if ops.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
-    }
+    // Whoever listens at every address of the machine is asked at one.
+    ops.set_ip(if ops.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { ops.ip() });
     let answer = ask(ops).with_context(|| format!("nothing answers at {ops}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if !head.starts_with("HTTP/1.1 200") {

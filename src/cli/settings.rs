@@ -94,12 +94,9 @@ pub struct Config {
 }
 
 /// Properties on which exactly-once counting rests.
+#[rustfmt::skip]
 const OURS: [&str; 6] = [
-    "bootstrap.servers",
-    "group.id",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "auto.offset.reset",
+    "bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset",
     "isolation.level",
 ];
 

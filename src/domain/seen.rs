@@ -28,11 +28,6 @@ impl Generation {
         let at = |ms: i64| Self::of(TimeMs(ms)).0;
         at(time.0.saturating_sub(window_ms))..=at(time.0.saturating_add(window_ms))
     }
-
-    /// The first log time at which no window of `window_ms` reaches back into the generation.
-    pub fn expires(self, window_ms: i64) -> TimeMs {
-        TimeMs((self.0 + 1).saturating_mul(GENERATION_MS).saturating_add(window_ms))
-    }
 }
 
 /// An event's name and content as hashes. The name's hash has 64 bits within its shard.

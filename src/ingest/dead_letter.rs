@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::domain::calendar::TimeMs;
 
@@ -71,13 +71,6 @@ impl DeadLetters for KafkaDeadLetters {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(format!("{topic}: {error}")),
         }
-    }
-}
-
-impl Drop for KafkaDeadLetters {
-    fn drop(&mut self) {
-        // Whoever needed an acknowledgement has waited for it; the rest comes again after a restart.
-        self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
     }
 }
 

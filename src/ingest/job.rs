@@ -238,23 +238,21 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     ) -> Result<T, Failure> {
         let mut tries = Tries::new(&self.trouble, &self.limits);
         loop {
-            match ask().await {
+            let error = match ask().await {
                 Ok(answer) => {
                     tries.succeeded();
                     return Ok(answer);
                 }
-                Err(error @ (StoreError::Corrupt { .. } | StoreError::Unusable(_))) => {
-                    self.metrics.store_failed(error.kind());
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    self.metrics.store_failed(error.kind());
-                    if tries.failed(error.to_string()) {
-                        tracing::warn!(what, %error, "redis does not answer as it should; trying again, nothing is lost");
-                    }
-                    tries.wait().await;
-                }
+                Err(error) => error,
+            };
+            self.metrics.store_failed(error.kind());
+            if matches!(error, StoreError::Corrupt { .. } | StoreError::Unusable(_)) {
+                return Err(error.into());
             }
+            if tries.failed(error.to_string()) {
+                tracing::warn!(what, %error, "redis does not answer as it should; trying again, nothing is lost");
+            }
+            tries.wait().await;
         }
     }
 

@@ -95,12 +95,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 () = shutdown.cancelled() => return Ok(()),
                 Some(landed) = self.jobs.join_next() => self.land(landed)?,
                 Some(answer) = self.probe.join_next() => self.note_ends(answer)?,
+                // What shutdown cuts short is seen at the top of the next round.
                 event = self.source.events.recv(), if takes_more => {
-                    let handled = self.handle(event);
-                    match shutdown.run_until_cancelled(handled).await {
-                        Some(handled) => handled?,
-                        None => return Ok(()),
-                    }
+                    shutdown.run_until_cancelled(self.handle(event)).await.unwrap_or(Ok(()))?;
                 }
                 () = tokio::time::sleep(idle) => {}
             }
@@ -158,7 +155,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             tracing::info!(%partition, offset = start.0, "assigned");
         }
         self.joined = true;
-        self.worker.tools.metrics.assigned(self.lanes.len());
+        self.worker.tools.metrics.rebalanced("assigned", self.lanes.len());
         // The polling thread is gone when it is closing; then nothing is read.
         let _ = starts.send(offsets);
         self.next_probe = clock::instant();
@@ -184,7 +181,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             self.worker.tools.metrics.lag_gone(&partition.topic, partition.partition);
             tracing::info!(%partition, "revoked");
         }
-        self.worker.tools.metrics.revoked(self.lanes.len());
+        self.worker.tools.metrics.rebalanced("revoked", self.lanes.len());
         // Nobody waits any more when the polling thread is closing.
         let _ = done.send(());
         match ended {
@@ -233,7 +230,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         for partition in self.lanes.keys() {
             self.worker.tools.metrics.lag_gone(&partition.topic, partition.partition);
         }
-        self.worker.tools.metrics.revoked(0);
+        self.worker.tools.metrics.rebalanced("revoked", 0);
         if !self.source.close(CLOSE).await {
             tracing::warn!("the kafka client did not close in time; the group notices by its session time-out");
         }

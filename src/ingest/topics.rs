@@ -48,15 +48,13 @@ async fn make_dead_letters(admin: &Admin, topic: &str, source: &[(String, String
         .set("retention.ms", "-1")
         .set("max.message.bytes", &largest);
     let made = admin.create_topics([&wanted], &AdminOptions::new().request_timeout(Some(PATIENCE))).await;
-    match made.map(|mut all| all.pop()) {
-        Ok(Some(Ok(_))) => tracing::info!(topic, "made the dead-letter topic"),
-        Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => {}
-        Ok(Some(Err((_, why)))) => {
-            tracing::warn!(topic, %why, "the dead-letter topic could not be made; make it by hand")
-        }
-        Ok(None) => {}
-        Err(error) => tracing::warn!(topic, %error, "the dead-letter topic could not be made; make it by hand"),
-    }
+    let why = match made.map(|mut all| all.pop()) {
+        Ok(Some(Ok(_))) => return tracing::info!(topic, "made the dead-letter topic"),
+        Ok(None | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => return,
+        Ok(Some(Err((_, why)))) => why.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(topic, why, "the dead-letter topic could not be made; make it by hand");
 }
 
 fn warn_if_forgetful(topic: &str, settings: &[(String, String)], retention: &Retention) {

@@ -58,10 +58,8 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
 
     async fn session(&self, shutdown: &CancellationToken) -> Result<(), Failure> {
         let prepared = self.tools.insist("prepare", || self.tools.ledger.prepare());
-        match shutdown.run_until_cancelled(prepared).await {
-            Some(prepared) => prepared?,
-            None => return Ok(()),
-        }
+        let Some(prepared) = shutdown.run_until_cancelled(prepared).await else { return Ok(()) };
+        prepared?;
         let source = Source::open(&self.kafka, &self.topics).map_err(|error| Failure::Kafka(error.to_string()))?;
         self.tools.metrics.session_started();
         let mut session = Session::new(self, source);

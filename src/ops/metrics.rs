@@ -145,14 +145,9 @@ impl Metrics {
         self.sessions.inc();
     }
 
-    /// `now` is the number of partitions assigned after the change.
-    pub fn assigned(&self, now: usize) {
-        self.rebalances.with_label_values(&["assigned"]).inc();
-        self.partitions.set(now as i64);
-    }
-
-    pub fn revoked(&self, now: usize) {
-        self.rebalances.with_label_values(&["revoked"]).inc();
+    /// `kind` is one of [`REBALANCES`]; `now` is the number of partitions assigned after the change.
+    pub fn rebalanced(&self, kind: &'static str, now: usize) {
+        self.rebalances.with_label_values(&[kind]).inc();
         self.partitions.set(now as i64);
     }
 

@@ -50,6 +50,14 @@ impl MemoryLedger {
         *self.lock() = content;
     }
 
+    /// The first log time at which no window reaches back into the generation.
+    fn expires(&self, generation: Generation) -> TimeMs {
+        let reached_by =
+            |days: i64| Generation::within(TimeMs(days * 86_400_000 + self.retention.seen_ms), self.retention.seen_ms);
+        debug_assert!(!reached_by(generation.0 + 1).contains(&generation.0));
+        TimeMs((generation.0 + 1) * 86_400_000 + self.retention.seen_ms)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,12 +221,12 @@ impl MemoryLedger {
         let passed = TimeMs(times.iter().copied().min().filter(|_| times.len() >= flush.partitions)?);
         let old = passed.0 - self.retention.tombstones_ms;
         draft.scored(&self.keyspace.tombstones(flush.bucket)).retain(|_, log_time| *log_time >= old);
-        if let Some(generation) = flush.expire.filter(|one| passed >= one.expires(self.retention.seen_ms)) {
+        if let Some(generation) = flush.expire.filter(|one| passed >= self.expires(*one)) {
             draft.hash(&state).remove(&format!("generation:{}", generation.0));
             (0..SHARDS).for_each(|shard| draft.set(&self.keyspace.seen(flush.bucket, generation, shard)).clear());
         }
         let generations = draft.hash(&state).keys().filter_map(|field| field.strip_prefix("generation:")?.parse().ok());
-        generations.map(Generation).filter(|one| passed >= one.expires(self.retention.seen_ms)).min()
+        generations.map(Generation).filter(|one| passed >= self.expires(*one)).min()
     }
 }
 

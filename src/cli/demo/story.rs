@@ -28,15 +28,9 @@ const BROKEN: &str = r#"{"tenantId": "acme", "tokensIn": 12,"#;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Heads as wide as their columns.
+#[rustfmt::skip]
 const CELLS: [&str; 8] = [
-    "  requests",
-    "   tokens in",
-    "  tokens out",
-    "  tool calls",
-    "         cost",
-    "  quota",
-    "  results",
-    "  websites",
+    "  requests", "   tokens in", "  tokens out", "  tool calls", "         cost", "  quota", "  results", "  websites",
 ];
 /// By [`CELLS`]; cost in nano-dollars, quota in percent.
 type Row = [i64; CELLS.len()];
