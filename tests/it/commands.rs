@@ -2,24 +2,16 @@
 
 use std::process::Output;
 
-use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::deployment::Deployment;
+use crate::support::event::bare;
 use crate::support::kafka::Kafka;
 use crate::support::program::Program;
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = Program::run(args, env, "");
     (status.code(), String::from_utf8(stdout).expect("text"), String::from_utf8(stderr).expect("text"))
-}
-
-fn bare(id: &str) -> String {
-    json!({
-        "requestId": id, "createdAt": Utc::now().to_rfc3339(), "tenantId": "acme", "userId": "alice",
-        "assistant": "chat", "model": "m", "tokensIn": 10, "tokensOut": 5,
-    })
-    .to_string()
 }
 
 #[test]
@@ -86,7 +78,12 @@ fn schemas_completions_and_help_are_printed() {
 #[test]
 fn emit_stops_at_the_first_line_that_is_no_event_and_says_which() {
     let deployment = Deployment::new(1);
-    let lines = format!("{}\n\n{}\n{{\"tenantId\": 1}}\n{}\n", bare("1"), bare("2"), bare("3"));
+    let lines = format!(
+        "{}\n\n{}\n{{\"tenantId\": 1}}\n{}\n",
+        bare("1", "acme", "alice"),
+        bare("2", "acme", "alice"),
+        bare("3", "acme", "alice")
+    );
     let output = deployment.emit_output(&lines);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{stderr}");

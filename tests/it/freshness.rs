@@ -5,22 +5,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use serde_json::json;
 
 use crate::support::deployment::Deployment;
+use crate::support::event::bare;
 use crate::support::kafka::{Kafka, Record};
 use crate::support::program::Program;
 use crate::support::wait::eventually;
 
 const SOON: Duration = Duration::from_secs(30);
-
-fn bare(id: &str) -> String {
-    json!({
-        "requestId": id, "createdAt": Utc::now().to_rfc3339(), "tenantId": "acme", "userId": "alice",
-        "assistant": "chat", "model": "m", "tokensIn": 10, "tokensOut": 5,
-    })
-    .to_string()
-}
 
 #[test]
 fn an_event_is_seen_soon_and_answers_say_how_fresh_they_are() {
@@ -29,7 +21,7 @@ fn an_event_is_seen_soon_and_answers_say_how_fresh_they_are() {
     let requests = || running.get("/v1/tenants/acme/users/alice/stats").json()["allTime"]["requests"].as_u64();
     let mut times: Vec<Duration> = (1..=21)
         .map(|number| {
-            let (start, line) = (Instant::now(), bare(&number.to_string()));
+            let (start, line) = (Instant::now(), bare(&number.to_string(), "acme", "alice"));
             let record = Record { key: Some("acme:alice"), value: Some(line.as_bytes()), ..Record::default() };
             Kafka::shared().produce(&deployment.topic, record);
             eventually(SOON, "the event to be counted", || (requests() == Some(number)).then_some(()));
@@ -60,7 +52,7 @@ fn the_end_of_a_transaction_is_no_lag_and_an_aborted_one_is_not_counted() {
     producer.init_transactions(SOON).expect("transactions");
     for (id, commit) in [("1", true), ("2", false), ("3", true), ("4", false)] {
         producer.begin_transaction().expect("a transaction");
-        let line = bare(id);
+        let line = bare(id, "acme", "alice");
         producer.send(BaseRecord::to(&deployment.topic).key("k").payload(&line)).expect("room in the queue");
         producer.flush(SOON).expect("an acknowledgement");
         let ended = if commit { producer.commit_transaction(SOON) } else { producer.abort_transaction(SOON) };
@@ -83,7 +75,7 @@ fn a_topic_that_is_made_later_is_counted_from_its_start() {
     let running = Program::launch(&deployment.env());
     eventually(SOON, "the program to live", || running.is_live().then_some(()));
     Kafka::shared().create_topic(&later, 2, &[]);
-    let line = bare("1");
+    let line = bare("1", "acme", "alice");
     Kafka::shared().produce(&later, Record { value: Some(line.as_bytes()), ..Record::default() });
     eventually(SOON * 2, "the event of the new topic", || {
         let stats = running.get("/v1/tenants/acme/users/alice/stats").json();

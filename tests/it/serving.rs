@@ -2,19 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
-use serde_json::json;
-
 use crate::support::deployment::Deployment;
+use crate::support::event::bare;
 use crate::support::wait::eventually;
-
-fn bare(id: &str, tenant: &str, user: &str) -> String {
-    let record = json!({
-        "requestId": id, "createdAt": Utc::now().to_rfc3339(), "tenantId": tenant, "userId": user,
-        "assistant": "chat", "model": "m", "tokensIn": 10, "tokensOut": 5, "costCents": 0.25,
-    });
-    format!("{record}\n")
-}
 
 #[test]
 fn redis_down_is_a_503_within_2_seconds_and_heals_without_a_restart() {
@@ -63,7 +53,7 @@ fn a_read_is_fast_with_100_000_users_stored() {
     let running = deployment.serve();
     let user = |number: usize| (format!("tenant-{}", number % 100), format!("user-{number}"));
     let lines: String =
-        (0..100_000).map(|number| bare(&number.to_string(), &user(number).0, &user(number).1)).collect();
+        (0..100_000).map(|number| bare(&number.to_string(), &user(number).0, &user(number).1) + "\n").collect();
     deployment.emit(&lines);
     deployment.await_counted();
     let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
@@ -107,7 +97,7 @@ fn sigterm_ends_it_well_and_the_next_start_goes_on() {
 fn sigterm_in_the_middle_of_a_backlog_ends_it_well() {
     let deployment = Deployment::new(12);
     let lines: String =
-        (0..60_000).map(|number| bare(&format!("{number}"), &format!("t{}", number % 50), "u")).collect();
+        (0..60_000).map(|number| bare(&format!("{number}"), &format!("t{}", number % 50), "u") + "\n").collect();
     deployment.emit(&lines);
     let mut running = deployment.serve();
     let counted = || running.metric("indelible_records_total{outcome=\"counted\"}").filter(|counted| *counted > 0.0);
