@@ -56,13 +56,8 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
     let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
     let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
     if let Some((reader, latch)) = api {
-        let router = api::router(ApiState {
-            reader: Arc::clone(&reader),
-            limits: config.limits,
-            metrics,
-            now: clock::now,
-            detail_months: config.retention.detail_months,
-        });
+        let router =
+            api::router(ApiState { reader: Arc::clone(&reader), limits: config.limits, metrics, now: clock::now });
         let port = bind("INDELIBLE_LISTEN", config.listen).await?;
         tracing::info!(address = %port.local_addr()?, "serving the API");
         servers.push(listen(port, router, &shutdown));

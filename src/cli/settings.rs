@@ -100,9 +100,6 @@ const OURS: [&str; 6] = [
     "isolation.level",
 ];
 
-/// Days are kept for the current month and this many before it.
-pub const DETAIL_MONTHS: i32 = 12;
-
 impl Settings {
     /// # Errors
     /// Every fault at once, each a sentence that begins with the setting's name.
@@ -148,7 +145,6 @@ impl Settings {
                 seen_ms: faults.duration_ms("DEDUPE_WINDOW", &self.dedupe_window, ("1s", "31d")),
                 // A creation comes at most this long after its output was deleted.
                 tombstones_ms: max_age_ms + max_future_ms,
-                detail_months: DETAIL_MONTHS,
             },
             dlq_topic: self.dlq_topic.clone(),
             limits: Limits { tokens },
