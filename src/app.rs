@@ -99,7 +99,8 @@ pub fn worker(
 ) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
     let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
     let tools = Tools {
-        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group),
+        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
+            .with_caps(config.caps),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
         metrics: Arc::clone(metrics),
         limits,
@@ -121,7 +122,9 @@ fn consumer(config: &Config) -> ClientConfig {
     kafka
         // Preferences, which INDELIBLE_KAFKA_PROPERTIES may change.
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("queued.max.messages.kbytes", "16384")
+        .set("queued.max.messages.kbytes", "8192")
+        // Of each partition at once, still compressed: what it holds counts as one piece, however much that is.
+        .set("fetch.message.max.bytes", "131072")
         .set("fetch.wait.max.ms", "50")
         .set("topic.metadata.refresh.interval.ms", "10000")
         .set("statistics.interval.ms", "1000")

@@ -27,6 +27,7 @@ impl Kind {
     pub(super) const INVALID_CURSOR: Self = Self("invalid-cursor", "Not a cursor of this list", 400);
     pub(super) const NOT_FOUND: Self = Self("not-found", "No such resource", 404);
     pub(super) const METHOD_NOT_ALLOWED: Self = Self("method-not-allowed", "Read only", 405);
+    const CROWDED: Self = Self("user-in-crowd", "User has no sums of its own", 409);
     pub(super) const NOT_ACCEPTABLE: Self = Self("not-acceptable", "No such encoding", 406);
     const OVERFLOW: Self = Self("overflow", "Sum too large", 500);
     const STORE_DAMAGED: Self = Self("store-damaged", "Counters damaged", 500);
@@ -83,6 +84,7 @@ impl From<StoreError> for Problem {
             StoreError::Corrupt { .. } => {
                 (Kind::STORE_DAMAGED, None, "the stored counters are damaged; the log names the key by the request id")
             }
+            StoreError::Crowded { .. } => return Self::new(Kind::CROWDED, error.to_string()),
             StoreError::Unusable(_) => {
                 (Kind::STORE_UNUSABLE, None, "the counters can't be read until an operator helps")
             }

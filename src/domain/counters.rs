@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::event::Usage;
+#[cfg(doc)]
+use super::ids::UserId;
 use super::ids::{Assistant, Model, Tool};
 use super::money::NanoDollars;
 
@@ -186,6 +188,8 @@ pub struct MonthSums {
     pub usage: MonthUsage,
     /// By day of the month, from 1.
     pub days: BTreeMap<u32, DayUsage>,
+    /// Of a tenant: requests of users for whom there is no room. They share the month of [`UserId::other`].
+    pub crowd: i64,
 }
 
 impl MonthSums {
@@ -195,6 +199,7 @@ impl MonthSums {
         for (day, usage) in &more.days {
             self.days.entry(*day).or_default().add(usage)?;
         }
+        add(&mut self.crowd, more.crowd)?;
         self.usage.add_within(&more.usage, room)
     }
 }

@@ -28,7 +28,7 @@ use super::worker::Worker;
 /// The worker says that it is well at least this often.
 const RENEW: Duration = Duration::from_secs(10);
 /// Leaving the group and closing the client.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE: Duration = Duration::from_secs(30);
 /// The store is checked once in so many probes.
 const PROBES_PER_CHECK: u32 = 10;
 
@@ -86,7 +86,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             let now = clock::instant();
             self.depart_due(now);
             if now >= self.next_probe {
-                self.tick(now);
+                self.tick(now)?;
             }
             let idle = self.next_due(now);
             let takes_more = !self.is_full();
@@ -224,16 +224,16 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         self.commit();
     }
 
-    pub(super) async fn close(mut self) {
+    /// # Errors
+    /// [`Failure::Hung`], when the client did not leave the group: a new one would wait for its partitions.
+    pub(super) async fn close(mut self) -> Result<(), Failure> {
         self.jobs.shutdown().await;
         self.probe.shutdown().await;
         for partition in self.lanes.keys() {
             self.worker.tools.metrics.lag_gone(&partition.topic, partition.partition);
         }
         self.worker.tools.metrics.rebalanced("revoked", 0);
-        if !self.source.close(CLOSE).await {
-            tracing::warn!("the kafka client did not close in time; the group notices by its session time-out");
-        }
+        if self.source.close(CLOSE).await { Ok(()) } else { Err(Failure::Hung { patience: CLOSE }) }
     }
 
     fn depart_due(&mut self, now: Instant) {
@@ -285,7 +285,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     }
 
     /// Once a probe interval: asks for the ends, commits for lag tools, says how it is.
-    fn tick(&mut self, now: Instant) {
+    fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let tools = &self.worker.tools;
         self.next_probe = now + tools.limits.probe;
         if self.probe.is_empty() {
@@ -304,6 +304,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             tools.metrics.lag(&lane.partition.topic, lane.partition.partition, lane.lag());
         }
         self.say_how_it_is(now);
+        self.refuse_to_be_stuck(now)
     }
 
     fn commit(&self) {
@@ -327,6 +328,15 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             }
             (None, None) if self.joined => latch.ready(now, RENEW),
             (None, None) => {}
+        }
+    }
+
+    /// The library may hang in a rebalance, and then gives no records and no error.
+    fn refuse_to_be_stuck(&self, now: Instant) -> Result<(), Failure> {
+        let (tools, stuck) = (&self.worker.tools, self.worker.tools.limits.stuck);
+        match self.lanes.values().find(|lane| lane.stalled_for(now) > stuck && tools.trouble.get().is_none()) {
+            Some(lane) => Err(Failure::Kafka(format!("it has given no records of {} for {stuck:?}", lane.partition))),
+            None => Ok(()),
         }
     }
 

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -57,6 +58,8 @@ pub struct Callbacks {
     events: mpsc::Sender<SourceEvent>,
     /// Waits for the records that were polled before it.
     fetched: Mutex<Vec<(TopicPartition, Offset)>>,
+    /// A commit has not been answered yet.
+    committing: AtomicBool,
 }
 
 /// How long a poll waits; bounds the time until the thread sees that it must close.
@@ -69,8 +72,11 @@ impl Source {
     /// When a property is not accepted.
     pub fn open(config: &ClientConfig, topics: &[String]) -> Result<Self, KafkaError> {
         let (sender, events) = mpsc::channel(CHUNKS_WAITING);
-        let consumer: Client =
-            config.create_with_context(Callbacks { events: sender.clone(), fetched: Mutex::default() })?;
+        let consumer: Client = config.create_with_context(Callbacks {
+            events: sender.clone(),
+            fetched: Mutex::default(),
+            committing: AtomicBool::new(false),
+        })?;
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
         let (consumer, closing) = (Arc::new(consumer), Arc::new(AtomicBool::new(false)));
@@ -86,16 +92,20 @@ impl Source {
         Arc::clone(&self.consumer)
     }
 
-    /// Tells Kafka where the counters stand, for lag tools only: nothing ever starts from it.
+    /// Tells Kafka where the counters stand, for lag tools only: nothing ever starts from it. One at a time: while the
+    /// coordinator is away, the library keeps commits and ends no rebalance before each of them has failed.
     pub fn commit(&self, offsets: impl Iterator<Item = (TopicPartition, Offset)>) {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             // Fails only for an offset below 0, which no position is.
             let _ = list.add_partition_offset(&partition.topic, partition.partition, KafkaOffset::Offset(offset.0));
         }
+        let committing = &self.consumer.context().committing;
         if list.count() > 0
+            && !committing.swap(true, Ordering::Relaxed)
             && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
         {
+            committing.store(false, Ordering::Relaxed);
             tracing::debug!(%error, "offsets were not committed; lag tools are a little behind");
         }
     }
@@ -189,6 +199,17 @@ fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<s
 }
 
 impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            // The next commit says the same, and nothing rests on either.
+            _ if facility == "COMMITFAIL" => tracing::debug!(target: "librdkafka", facility, message),
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, message),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "librdkafka", facility, message),
+            // The library calls an error what it goes on to heal; what it can't, comes as an event.
+            _ => tracing::warn!(target: "librdkafka", facility, message),
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka is in trouble; the client keeps trying");
     }
@@ -208,6 +229,10 @@ impl ClientContext for Callbacks {
 }
 
 impl ConsumerContext for Callbacks {
+    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
+        self.committing.store(false, Ordering::Relaxed);
+    }
+
     /// Assigns once, with offsets in the list: the default would assign first, and a later seek would race it.
     fn rebalance(&self, consumer: &Client, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let assigns = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;

@@ -5,6 +5,7 @@
 //! | group | `assistant\|model` | requests, tokens in, tokens out, nano-dollars, latency in ms, requests with a latency, cached tokens, reasoning tokens |
 //! | tool | `tool:NAME` | calls |
 //! | day | `01` to `31` | requests, tokens, nano-dollars |
+//! | crowd | `crowd`, a tenant's only | requests of users for whom there is no room, who share the month of `other` |
 //!
 //! Numbers are divided by a space; zeros at the end are left out, down to the first. A tenant's month is a hash of
 //! cells; a user's is one text, a cell a line: there are many users, and a text takes less room and one command.
@@ -22,6 +23,7 @@ use super::keys::{decode, encode};
 pub struct Damage(pub String);
 
 const TOOL: &str = "tool:";
+pub const CROWD: &str = "crowd";
 
 pub fn group_cell(group: &Group) -> String {
     format!("{}|{}", encode(group.assistant.as_str()), encode(group.model.as_str()))
@@ -40,7 +42,8 @@ pub fn cells(sums: &MonthSums) -> impl Iterator<Item = (String, String)> {
     let groups = sums.usage.groups.iter().map(|(group, sum)| (group_cell(group), numbers(&counters(sum))));
     let tools = sums.usage.tools.iter().map(|(tool, calls)| (tool_cell(tool), calls.to_string()));
     let days = sums.days.iter().map(|(day, sum)| (day_cell(*day), numbers(&[sum.requests, sum.tokens, sum.cost.0])));
-    groups.chain(tools).chain(days)
+    let crowd = (sums.crowd != 0).then(|| (CROWD.to_owned(), sums.crowd.to_string()));
+    groups.chain(tools).chain(days).chain(crowd)
 }
 
 /// A month as one text, which [`from_text`] reads.
@@ -83,6 +86,8 @@ fn put_cell(sums: &mut MonthSums, name: &str, text: &str) -> Option<()> {
     } else if let Some(tool) = name.strip_prefix(TOOL) {
         let [calls] = read_numbers(text)?;
         sums.usage.tools.insert(Tool::new(&decode(tool)?).ok()?, calls);
+    } else if name == CROWD {
+        [sums.crowd] = read_numbers(text)?;
     } else {
         let day = name.parse().ok().filter(|day| (1..=31).contains(day) && name.len() == 2)?;
         let [requests, tokens, cost] = read_numbers(text)?;

@@ -149,7 +149,8 @@ impl Part<'_> {
         let (others, other_tool) = (Group::other(), Tool::other());
         let groups = self.sums.usage.groups.keys().chain([&others]).map(cells::group_cell);
         let tools = self.sums.usage.tools.keys().chain([&other_tool]).map(cells::tool_cell);
-        groups.chain(tools).chain(self.sums.days.keys().map(|day| cells::day_cell(*day))).collect()
+        let days = self.sums.days.keys().map(|day| cells::day_cell(*day));
+        groups.chain(tools).chain(days).chain([cells::CROWD.to_owned()]).collect()
     }
 
     fn user_key(&self, keyspace: &Keyspace, user: &UserId) -> String {
@@ -235,13 +236,13 @@ impl Draft {
             draft.users.push((part.user_key(keyspace, user), cells::to_text(sums)));
             Ok(())
         };
-        let mut others = Others::default();
+        let (mut others, mut crowd) = (Others::default(), 0);
         for ((user, more), month) in part.users.iter().zip(found.months) {
             let is_common = **user == UserId::other();
             if let Some(common) = &mut common
                 && (is_common || (month.is_none() && count >= caps.tenant_users))
             {
-                self.capped.users += if is_common { 0 } else { more.usage.total()?.requests };
+                crowd += if is_common { 0 } else { more.usage.total()?.requests };
                 common.add_within(more, room(caps, common))?;
                 continue;
             }
@@ -255,7 +256,9 @@ impl Draft {
         if let Some(common) = common {
             keep(self, &UserId::other(), &common)?;
         }
-        let (sums, more) = tenant_sums(part, &found.sums, caps.tenant_cells.saturating_sub(found.cells))?;
+        let (mut sums, more) = tenant_sums(part, &found.sums, caps.tenant_cells.saturating_sub(found.cells))?;
+        sums.crowd = sums.crowd.checked_add(crowd).ok_or(Overflow)?;
+        self.capped.users += crowd;
         self.capped.requests += others.requests.max(more.requests);
         self.capped.tool_calls += others.tool_calls.max(more.tool_calls);
         self.tenants.push(TenantDraft {

@@ -137,6 +137,9 @@ pub enum StoreError {
     /// The namespace or the server can't be used as it is set up.
     #[error("{0}")]
     Unusable(String),
+    /// Of a reader: the user may be among those who have no sums of their own.
+    #[error("the tenant has more users in {month} than are counted one by one; the others share the user \"other\"")]
+    Crowded { month: Month },
 }
 
 impl StoreError {
@@ -147,6 +150,7 @@ impl StoreError {
             Self::Refused(_) => "refused",
             Self::Corrupt { .. } => "corrupt",
             Self::Unusable(_) => "unusable",
+            Self::Crowded { .. } => "crowded",
         }
     }
 }

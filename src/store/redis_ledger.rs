@@ -46,7 +46,7 @@ impl RedisLedger {
         Self { link, frame, group: group.into(), script: "".into(), sha: "".into(), stamps, turns }.with_script(APPLY)
     }
 
-    /// Other caps in the place of [`Caps::STANDARD`]: a test has small ones.
+    /// Other caps in the place of [`Caps::STANDARD`].
     pub fn with_caps(mut self, caps: Caps) -> Self {
         self.frame.caps = caps;
         self

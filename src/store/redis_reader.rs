@@ -50,12 +50,16 @@ impl RedisReader {
             }
         }
         let mut answers = self.pipeline(&ask).await?.into_iter();
+        let mut absent = Vec::new();
         for (month, answer) in index.months.iter().zip(answers.by_ref()) {
             let read = read_month(answer, || self.keyspace.month(scope, *month))?;
-            if !read.usage.groups.is_empty() {
+            if read.usage.groups.is_empty() {
+                absent.push(*month);
+            } else {
                 usage.months.insert(*month, read.usage);
             }
         }
+        self.refuse_if_crowded(scope, &absent).await?;
         match &scope.user {
             Some(user) => self.user_outputs(&mut usage, &scope.tenant, user, &kinds, answers)?,
             None => usage.outputs = index.counts(month),
@@ -69,6 +73,24 @@ impl RedisReader {
         for month in months {
             ask.cmd(verb).arg(self.keyspace.month(scope, *month));
         }
+    }
+
+    /// A user without a month of their own may be one of those for whom there was no room.
+    async fn refuse_if_crowded(&self, scope: &Scope, absent: &[Month]) -> Result<(), StoreError> {
+        let tenant = Scope { tenant: scope.tenant.clone(), user: None };
+        if scope.user.as_ref().is_none_or(|user| *user == UserId::other()) {
+            return Ok(());
+        }
+        let mut ask = pipe();
+        for month in absent {
+            ask.cmd("HEXISTS").arg(self.keyspace.month(&tenant, *month)).arg(cells::CROWD);
+        }
+        for (month, answer) in absent.iter().zip(self.pipeline(&ask).await?) {
+            if parse::<bool>(answer, || self.keyspace.month(&tenant, *month))? {
+                return Err(StoreError::Crowded { month: *month });
+            }
+        }
+        Ok(())
     }
 
     /// What must be known of a tenant before its counters can be named.
@@ -205,13 +227,17 @@ impl RedisReader {
         let mut ask = pipe();
         self.ask_months(&mut ask, scope, &months);
         let mut days = BTreeMap::new();
+        let mut absent = Vec::new();
         for (month, answer) in months.iter().zip(self.pipeline(&ask).await?) {
             let key = || self.keyspace.month(scope, *month);
-            for (day, sums) in read_month(answer, key)?.days {
+            let read = read_month(answer, key)?;
+            absent.extend(read.days.is_empty().then_some(*month));
+            for (day, sums) in read.days {
                 let named = || damaged(&key(), "a day", &day.to_string());
                 days.insert(month.day(day).ok_or_else(named)?, sums);
             }
         }
+        self.refuse_if_crowded(scope, &absent).await?;
         Ok((days, as_of))
     }
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod bad_input;
+mod bounds;
 mod chaos;
 mod commands;
 mod counting;

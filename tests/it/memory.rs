@@ -199,7 +199,7 @@ impl MemoryLedger {
         let index = self.keyspace.users(tenant, month);
         let key_of =
             |user: &UserId| self.keyspace.month(&Scope { tenant: tenant.clone(), user: Some(user.clone()) }, month);
-        let mut others = Others::default();
+        let (mut others, mut crowd) = (Others::default(), 0);
         let new = users.iter().filter(|(user, _)| draft.month(&key_of(user)).is_none()).count();
         let crowded = new > 0 && draft.scored(&index).len() + new > self.caps.tenant_users;
         let mut count = draft.scored(&index).len();
@@ -209,7 +209,7 @@ impl MemoryLedger {
             count += usize::from(own && is_new && (!crowded || *user != UserId::other()));
             let target = if own { user.clone() } else { UserId::other() };
             if !own {
-                capped.users += more.usage.total()?.requests;
+                crowd += more.usage.total()?.requests;
             }
             let key = key_of(&target);
             let mut month = draft.month(&key).unwrap_or_default();
@@ -232,6 +232,8 @@ impl MemoryLedger {
         }
         let free = self.caps.tenant_cells.saturating_sub(draft.hash(&key).len());
         let more = all.add_within(sums, Room { groups: free, tools: free })?;
+        all.crowd += crowd;
+        capped.users += crowd;
         draft.hash(&key).extend(cells::cells(&all));
         capped.requests += others.requests.max(more.requests);
         capped.tool_calls += others.tool_calls.max(more.tool_calls);

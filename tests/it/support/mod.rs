@@ -8,6 +8,7 @@
 pub(crate) mod child;
 pub(crate) mod deployment;
 pub(crate) mod event;
+pub(crate) mod flood;
 pub(crate) mod kafka;
 pub(crate) mod port;
 pub(crate) mod program;

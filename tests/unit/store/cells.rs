@@ -22,8 +22,8 @@ fn a_month_reads_well() {
     let tools = [(Tool::new("web:search").expect("an id"), 8)];
     let day = DayUsage { requests: 6, tokens: 306_852, cost: NanoDollars(0) };
     let usage = MonthUsage { groups: groups.into(), tools: tools.into() };
-    let month = MonthSums { usage, days: [(4, day)].into() };
-    let text = "a%20b|x%7Cy 1 0 0 0 0 0 7\nresearch|claude-sonnet-4-5 5 287350 19502 1154580000\ntool:web%3Asearch 8\n04 6 306852";
+    let month = MonthSums { usage, days: [(4, day)].into(), crowd: 12 };
+    let text = "a%20b|x%7Cy 1 0 0 0 0 0 7\nresearch|claude-sonnet-4-5 5 287350 19502 1154580000\ntool:web%3Asearch 8\n04 6 306852\ncrowd 12";
     assert_eq!(to_text(&month), text);
     assert_eq!(from_text(text), Ok(month));
     assert_eq!(from_text(""), Ok(MonthSums::default()));
