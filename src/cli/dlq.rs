@@ -114,13 +114,9 @@ struct Surveyed<'a> {
 }
 
 impl<'a> Surveyed<'a> {
-    /// Reads the topic to where it ends now. A topic that is not there holds nothing, and is told of.
+    /// Reads the topic to where it ends now.
     fn new(log: &'a LetterLog, topic: &str, filter: &Filter) -> Result<Self, String> {
-        let spans = log.spans(topic)?;
-        if spans.is_none() {
-            eprintln!("indelible: there is no topic {topic}; `serve` makes it, so nothing was rejected yet");
-        }
-        let (spans, mut survey) = (spans.unwrap_or_default(), Survey::default());
+        let (spans, mut survey) = (spans(log, topic)?, Survey::default());
         for span in &spans {
             log.read(span, |record| {
                 survey.note(&Entry::of(&record), filter);
@@ -141,6 +137,15 @@ impl<'a> Surveyed<'a> {
         }
         Ok(())
     }
+}
+
+/// What a dead-letter topic holds. One that is not there holds nothing, and is told of.
+fn spans(log: &LetterLog, topic: &str) -> Result<Vec<Span>, String> {
+    let spans = log.spans(topic)?;
+    if spans.is_none() {
+        eprintln!("indelible: there is no topic {topic}; `serve` makes it, so nothing was rejected yet");
+    }
+    Ok(spans.unwrap_or_default())
 }
 
 fn parse_reason(text: &str) -> Result<Reason, String> {

@@ -15,7 +15,7 @@ use crate::ingest::replayer::{Replay, Replayer};
 use crate::ingest::topics;
 use crate::ops::clock;
 
-use super::{Conditions, Ended, Surveyed, printable};
+use super::{Conditions, Ended, Surveyed, printable, spans};
 
 /// What to replay, and how.
 #[derive(Debug, Args)]
@@ -62,8 +62,14 @@ pub(super) fn run(config: &Config, log: &LetterLog, topics: &[String], arguments
         Some(Timestamp::Original) => Stamp::Original,
         Some(Timestamp::Now) => Stamp::Now,
     };
-    let (rules, mut counts) = (rules(config, stamp), Counts::default());
+    let mut there = Vec::new();
     for topic in topics {
+        if !spans(log, topic).map_err(anyhow::Error::msg)?.is_empty() {
+            there.push(topic);
+        }
+    }
+    let (rules, mut counts) = (rules(config, stamp), Counts::default());
+    for topic in there {
         // Before it reads: so it sees all that a replay before it has done.
         let replayer = (!arguments.dry_run).then(|| Replayer::open(config.kafka.clone(), topic)).transpose();
         let surveyed = replayer.and_then(|replayer| Ok((replayer, Surveyed::new(log, topic, &filter)?)));
