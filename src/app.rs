@@ -116,20 +116,27 @@ pub fn worker(
     })
 }
 
+/// How a consumer is set where INDELIBLE_KAFKA_PROPERTIES does not say otherwise.
+const PREFERRED: [(&str, &str); 7] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("queued.max.messages.kbytes", "8192"),
+    // Of each partition at once, still compressed: what it holds counts as one piece, however much that is.
+    ("fetch.message.max.bytes", "131072"),
+    ("fetch.wait.max.ms", "50"),
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    ("statistics.interval.ms", "1000"),
+    ("check.crcs", "true"),
+];
+
 /// What every consumer of ours is set to; the settings refuse to override what correctness rests on.
 fn consumer(config: &Config) -> ClientConfig {
-    let mut kafka = ClientConfig::new();
-    kafka
-        // Preferences, which INDELIBLE_KAFKA_PROPERTIES may change.
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("queued.max.messages.kbytes", "8192")
-        // Of each partition at once, still compressed: what it holds counts as one piece, however much that is.
-        .set("fetch.message.max.bytes", "131072")
-        .set("fetch.wait.max.ms", "50")
-        .set("topic.metadata.refresh.interval.ms", "10000")
-        .set("statistics.interval.ms", "1000")
-        .set("check.crcs", "true");
-    kafka.extend(config.kafka.config_map().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    // A clone, and not what `config_map` tells: that has placeholders for passwords.
+    let mut kafka = config.kafka.clone();
+    for (property, preferred) in PREFERRED {
+        if kafka.get(property).is_none() {
+            kafka.set(property, preferred);
+        }
+    }
     if kafka.get("group.protocol") == Some("consumer") {
         // The new protocol's broker decides who gets what, and refuses a client that would.
         kafka.remove("partition.assignment.strategy");

@@ -56,6 +56,8 @@ pub(super) struct Session<'w, L, D> {
     next_probe: Instant,
     /// When Kafka last said where its partitions end.
     heard: Instant,
+    /// What the client has complained of since.
+    trouble: Option<String>,
     /// Of all our topics, assigned to whomever.
     partitions: usize,
     /// Whether the group has given us an assignment, be it an empty one.
@@ -75,6 +77,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             probes: 0,
             next_probe: clock::instant(),
             heard: clock::instant(),
+            trouble: None,
             partitions: 0,
             joined: false,
         }
@@ -113,6 +116,13 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 offsets.iter().for_each(|(partition, offset)| {
                     self.lanes.get_mut(partition).into_iter().for_each(|lane| lane.note_fetched(*offset));
                 });
+                Ok(())
+            }
+            Some(SourceEvent::Troubled(why)) => {
+                if !self.joined {
+                    self.worker.latch.not_ready(format!("is joining its consumer group; kafka: {why}"));
+                }
+                self.trouble = Some(why);
                 Ok(())
             }
             Some(SourceEvent::Failed(error)) => Err(self.diagnose(error).await),
@@ -324,7 +334,8 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 lane.stalled_for(now).as_secs()
             )),
             (None, None) if now.saturating_duration_since(self.heard) > tools.limits.stall => {
-                latch.not_ready("has not heard from kafka for a while, and does not know how far behind it is");
+                let why = self.trouble.as_deref().unwrap_or("no answer");
+                latch.not_ready(format!("has not heard from kafka for a while ({why}), and does not know its lag"));
             }
             (None, None) if self.joined => latch.ready(now, RENEW),
             (None, None) => {}
@@ -345,6 +356,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         match ends {
             Ok(ends) => {
                 self.heard = clock::instant();
+                self.trouble = None;
                 for (partition, end) in ends {
                     if let Some(lane) = self.lanes.get_mut(&partition) {
                         lane.note_end(end, asked, clock::instant());

@@ -37,6 +37,8 @@ pub enum SourceEvent {
     },
     /// Everything before these offsets was handed over: also what is no record, such as a transaction's end.
     Fetched(Vec<(TopicPartition, Offset)>),
+    /// The client can't reach Kafka, or may not, and keeps trying: why, in its words.
+    Troubled(String),
     /// A position is outside the log, or the consumer can't go on.
     Failed(KafkaError),
 }
@@ -60,6 +62,8 @@ pub struct Callbacks {
     fetched: Mutex<Vec<(TopicPartition, Offset)>>,
     /// A commit has not been answered yet.
     committing: AtomicBool,
+    /// The last complaint that was not told yet.
+    trouble: Mutex<Option<String>>,
 }
 
 /// How long a poll waits; bounds the time until the thread sees that it must close.
@@ -72,11 +76,7 @@ impl Source {
     /// When a property is not accepted.
     pub fn open(config: &ClientConfig, topics: &[String]) -> Result<Self, KafkaError> {
         let (sender, events) = mpsc::channel(CHUNKS_WAITING);
-        let consumer: Client = config.create_with_context(Callbacks {
-            events: sender.clone(),
-            fetched: Mutex::default(),
-            committing: AtomicBool::new(false),
-        })?;
+        let consumer: Client = config.create_with_context(Callbacks::new(sender.clone()))?;
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
         let (consumer, closing) = (Arc::new(consumer), Arc::new(AtomicBool::new(false)));
@@ -151,8 +151,9 @@ impl Poller {
                 }
             }
             let records = (!chunk.is_empty()).then_some(SourceEvent::Records(chunk));
-            let fetched = self.consumer.context().take_fetched();
-            for event in records.into_iter().chain(fetched).chain(failed.and_then(worth_telling)) {
+            let context = self.consumer.context();
+            let (fetched, troubled) = (context.take_fetched(), context.take_trouble());
+            for event in records.into_iter().chain(fetched).chain(troubled).chain(failed.and_then(worth_telling)) {
                 if self.events.blocking_send(event).is_err() {
                     return;
                 }
@@ -181,7 +182,7 @@ fn worth_telling(error: KafkaError) -> Option<SourceEvent> {
     }
 }
 
-fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<str>>) {
+pub(super) fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<str>>) {
     let topic = match topics.iter().find(|topic| topic.as_ref() == message.topic()) {
         Some(topic) => Arc::clone(topic),
         None => {
@@ -212,6 +213,7 @@ impl ClientContext for Callbacks {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka is in trouble; the client keeps trying");
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -261,6 +263,14 @@ impl ConsumerContext for Callbacks {
 }
 
 impl Callbacks {
+    fn new(events: mpsc::Sender<SourceEvent>) -> Self {
+        Self { events, fetched: Mutex::default(), committing: AtomicBool::new(false), trouble: Mutex::default() }
+    }
+
+    fn take_trouble(&self) -> Option<SourceEvent> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().map(SourceEvent::Troubled)
+    }
+
     fn take_fetched(&self) -> Option<SourceEvent> {
         let fetched = std::mem::take(&mut *self.fetched.lock().unwrap_or_else(PoisonError::into_inner));
         (!fetched.is_empty()).then_some(SourceEvent::Fetched(fetched))

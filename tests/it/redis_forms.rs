@@ -1,12 +1,12 @@
 //! Every form of Redis that a deployment can have, by the running program: the sums are exact over each, and over
 //! what happens to each.
 
-use std::path::Path;
 use std::process::Command;
 
 use redis::{Client, Connection, FromRedisValue, RedisResult, cmd};
 use tempfile::TempDir;
 
+use crate::support::authority::Authority;
 use crate::support::child::Child;
 use crate::support::deployment::Deployment;
 use crate::support::port::free_port;
@@ -75,24 +75,15 @@ fn as_a_user_with_few_rights() {
 
 #[test]
 fn over_tls_of_a_private_authority() {
-    let dir = TempDir::new().expect("a temporary folder");
-    let file = |name: &str| dir.path().join(name).display().to_string();
-    openssl(dir.path(), "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=private -days 2");
-    openssl(dir.path(), "req -newkey rsa:2048 -nodes -keyout it.key -out it.csr -subj /CN=it");
-    std::fs::write(dir.path().join("names"), "subjectAltName=IP:127.0.0.1").expect("the folder can be written");
-    openssl(dir.path(), "x509 -req -in it.csr -CA ca.crt -CAkey ca.key -days 2 -extfile names -out it.crt");
-    let (port, ca) = (free_port().to_string(), file("ca.crt"));
-    let files = ["--tls-cert-file", &file("it.crt"), "--tls-key-file", &file("it.key"), "--tls-ca-cert-file", &ca];
+    let authority = Authority::new();
+    let ((certificate, key), ca) = (authority.issue("it"), authority.certificate());
+    let port = free_port().to_string();
+    let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
     let _redis = Redis::start_with(&[&["--tls-port", &port, "--tls-auth-clients", "no"], &files[..]].concat());
     let url = format!("rediss://127.0.0.1:{port}");
     counts(&on(&url).set("SSL_CERT_FILE", &ca));
     // An authority that nobody has told it of.
     await_red(&Program::launch(&on(&url).env()), "invalid peer certificate");
-}
-
-fn openssl(dir: &Path, args: &str) {
-    let done = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().expect("openssl is there");
-    assert!(done.status.success(), "{args}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]

@@ -80,12 +80,18 @@ impl Kafka {
 
     /// A broker of one's own: a JVM of half a gigabyte and three seconds of both cores, so rarely.
     pub(crate) fn start() -> Self {
+        Self::start_with(&|_, _| String::new())
+    }
+
+    /// With more settings, lines of a properties file in which later ones win: a function of the broker's port and its
+    /// controller's.
+    pub(crate) fn start_with(more: &dyn Fn(u16, u16) -> String) -> Self {
         assert!(Path::new(JARS).is_dir(), "no Apache Kafka in {JARS}: run `make setup`");
         // A port can be taken between its choice and its use.
         for _ in 0..3 {
             let dir = tempfile::Builder::new().prefix("indelible-kafka-").tempdir().expect("a temporary folder");
             let (port, controller_port) = (free_port(), free_port());
-            configure(dir.path(), port, controller_port);
+            configure(dir.path(), port, controller_port, &more(port, controller_port));
             let mut broker = spawn(dir.path());
             let admin = client(port).create().expect("a client connects later");
             if ready(&mut broker, &admin) {
@@ -134,6 +140,15 @@ impl Kafka {
     /// The broker's process, to stop and continue it; none while it is not running.
     pub(crate) fn process(&mut self) -> Option<&mut Child> {
         self.broker.as_mut()
+    }
+
+    /// Runs one of Kafka's own tools against this broker, by its class and arguments.
+    #[track_caller]
+    pub(crate) fn tool(&self, class: &str, args: &[&str]) {
+        let mut command = java(self.dir.path());
+        command.arg(class).args(["--bootstrap-server", &self.bootstrap()]).args(args);
+        let mut tool = Child::spawn("tool", self.dir.path(), &mut command);
+        assert!(tool.wait(START).success(), "{class} {args:?}:\n{}", tool.output());
     }
 
     /// For what this harness has no verb for. Await with `futures::executor::block_on`.
@@ -254,7 +269,7 @@ fn settings(dir: &Path) -> PathBuf {
 }
 
 /// Writes the settings and makes the folder of the records.
-fn configure(dir: &Path, port: u16, controller_port: u16) {
+fn configure(dir: &Path, port: u16, controller_port: u16, more: &str) {
     let mut text = String::from(SETTINGS);
     let listeners = format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
     for (name, value) in [
@@ -265,6 +280,7 @@ fn configure(dir: &Path, port: u16, controller_port: u16) {
     ] {
         writeln!(text, "{name}={value}").expect("a string takes all");
     }
+    text.push_str(more);
     fs::write(settings(dir), text).expect("the folder can be written");
     fs::write(dir.join("log4j2.properties"), LOGGING).expect("the folder can be written");
 

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "a harness offers more than the tests of the day use")]
 
+pub(crate) mod authority;
 pub(crate) mod child;
 pub(crate) mod deployment;
 pub(crate) mod event;

@@ -38,6 +38,11 @@ impl Program {
         output
     }
 
+    /// Any command, started and no more; what it prints is kept in `dir`.
+    pub(crate) fn start(args: &[&str], env: &[(&str, &str)], dir: &Path) -> Child {
+        Child::spawn("indelible", dir, command(env).args(args))
+    }
+
     /// `indelible serve`, ready to answer. Sets the ports; `env` says the rest.
     #[track_caller]
     pub(crate) fn serve(env: &[(&str, &str)]) -> Running {
