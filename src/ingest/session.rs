@@ -192,6 +192,13 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             tracing::info!(%partition, "revoked");
         }
         self.worker.tools.metrics.rebalanced("revoked", self.lanes.len());
+        if self.lanes.is_empty() {
+            // Until the group says that there is nothing to do, it may as well have put us out.
+            self.joined = false;
+            self.worker
+                .latch
+                .not_ready("has no partitions, and waits for its consumer group to say whether that is so");
+        }
         // Nobody waits any more when the polling thread is closing.
         let _ = done.send(());
         match ended {

@@ -7,9 +7,9 @@ use crate::support::authority::Authority;
 use crate::support::deployment::Deployment;
 use crate::support::kafka::Kafka;
 use crate::support::port::free_port;
-use crate::support::program::{Program, Running, fetch};
+use crate::support::program::Program;
 use crate::support::rounds::Rounds;
-use crate::support::wait::{START, eventually, within};
+use crate::support::wait::{START, eventually};
 
 const USER: &str = "meter";
 /// With what a list of properties, or a log, could stumble over.
@@ -90,19 +90,6 @@ impl Secure {
 
 const SCRAM: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
 
-/// Waits until readiness says `why`; it must not be green before.
-#[track_caller]
-fn await_red(running: &Running, why: &str) {
-    let mut last = String::new();
-    let red = within(START, || {
-        let answer = fetch(&format!("http://{}/readyz", running.ops_address()), &[]).ok()?;
-        assert_ne!(answer.status, 200, "ready without Kafka");
-        last = answer.body;
-        last.contains(why).then_some(())
-    });
-    assert!(red.is_some(), "/readyz does not say {why}, but {last}\n{}", running.child.output());
-}
-
 /// Every command that speaks to Kafka: `serve` with its admin, its consumer and its dead letters, `emit`, `dlq`.
 #[track_caller]
 fn counts(deployment: &Deployment) {
@@ -138,7 +125,7 @@ fn over_tls_for_users_with_certificates() {
     let whole = format!("{trust},ssl.certificate.location={certificate},ssl.key.location={key}");
     counts(&secure.deployment(&secure.tls, &whole));
     // Without one.
-    await_red(&Program::launch(&secure.deployment(&secure.tls, &trust).env()), "SSL");
+    Program::launch(&secure.deployment(&secure.tls, &trust).env()).await_red("SSL");
 }
 
 #[test]
@@ -147,7 +134,7 @@ fn a_user_who_is_not_known_yet_is_told_so_and_counts_as_soon_as_he_is() {
     // As much in the log as there can be.
     let deployment = secure.with_password("SCRAM-SHA-512", "late", PASSWORD).set("RUST_LOG", "trace");
     let running = Program::launch(&deployment.env());
-    await_red(&running, "Authentication failed");
+    running.await_red("Authentication failed");
     let listed = Program::run(&["dlq", "list"], &deployment.env(), "");
     let said = String::from_utf8_lossy(&listed.stderr).into_owned();
     assert_eq!(listed.status.code(), Some(1), "{said}");
@@ -169,7 +156,7 @@ fn an_authority_that_nobody_told_of_is_not_trusted() {
         "security.protocol=SASL_SSL,sasl.mechanism=SCRAM-SHA-512,sasl.username={USER},sasl.password={PASSWORD}"
     );
     let deployment = secure.deployment(&secure.sasl, &properties);
-    await_red(&Program::launch(&deployment.env()), "certificate verify failed");
+    Program::launch(&deployment.env()).await_red("certificate verify failed");
     let listed = Program::run(&["dlq", "list"], &deployment.env(), "");
     let said = String::from_utf8_lossy(&listed.stderr).into_owned();
     assert_eq!(listed.status.code(), Some(1), "{said}");

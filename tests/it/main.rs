@@ -24,6 +24,7 @@ mod made;
 mod memory;
 mod oracle;
 mod reader;
+mod readiness;
 mod real_requests;
 mod redis_forms;
 mod schedules;

@@ -144,6 +144,29 @@ impl Running {
         fetch(&format!("http://{}/readyz", self.ops), &[]).is_ok_and(|answer| answer.status == 200)
     }
 
+    /// Waits until readiness says `why`.
+    #[track_caller]
+    pub(crate) fn await_red(&self, why: &str) {
+        let mut last = String::new();
+        let red = within(START, || {
+            let answer = fetch(&format!("http://{}/readyz", self.ops), &[]).ok()?;
+            last = answer.body;
+            (answer.status == 503 && last.contains(why)).then_some(())
+        });
+        assert!(red.is_some(), "/readyz does not say {why:?}, but {last}\n{}", self.child.output());
+    }
+
+    #[track_caller]
+    pub(crate) fn await_green(&self) {
+        let mut last = String::new();
+        let green = within(START, || {
+            let answer = fetch(&format!("http://{}/readyz", self.ops), &[]).ok()?;
+            last = answer.body;
+            (answer.status == 200).then_some(())
+        });
+        assert!(green.is_some(), "/readyz is not green: {last}\n{}", self.child.output());
+    }
+
     fn is_ready_within(&mut self, deadline: Duration) -> bool {
         within(deadline, || {
             if self.child.exited().is_some() {
