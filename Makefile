@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test setup
+.PHONY: help demo check test oracle setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ check: ## The fast checks: format, clippy, unit tests
 
 test: ## Everything: set-up, format, clippy, licences, all tests against a real Kafka and Redis
 	@scripts/test.sh
+
+oracle: ## Count the log again, apart from the program, and compare with Redis and the API (ARGS="--api http://… --dlq")
+	@scripts/oracle.sh $(ARGS)
 
 setup: ## Install what `make test` needs, and nothing else
 	@scripts/setup.sh test
