@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::child::Child;
 use crate::support::deployment::Deployment;
+use crate::support::oracle;
 use crate::support::port::free_port;
 use crate::support::program::{Program, Running, fetch};
 use crate::support::redis::Redis;
@@ -28,6 +29,7 @@ fn counts(deployment: &Deployment) {
         rounds.send(deployment);
         rounds.check(&running);
     }
+    oracle::assert_equal(&deployment.env(), None);
 }
 
 /// Waits until readiness says `why`.
@@ -114,6 +116,7 @@ fn over_a_cluster_that_loses_a_master() {
     cluster.nodes[0].restart();
     rounds.flow(&deployment, || rounds.await_progress(&running));
     rounds.check(&running);
+    oracle::assert_equal(&deployment.env(), None);
 }
 
 /// `redis-server --sentinel`

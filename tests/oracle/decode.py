@@ -4,26 +4,17 @@ Where a record has several faults, docs/events.md says which part of it decides;
 faults may be the one that the dead letter names. So a Refusal holds all reasons of that part.
 """
 
-import json
-import re
 from typing import Callable, NamedTuple, TypeVar
 
 from .log import Record
-from .values import Fault, Number, count, has_half_a_pair, identifier, nano_dollars, text, time_ns
+from .structure import Object, check_names, parse_object
+from .values import Refused, count, has_half_a_pair, identifier, nano_dollars, text, time_ns
 
 T = TypeVar("T")
 
 MAX_RECORD_BYTES = 1 << 20
-MAX_DEPTH = 64
 MAX_TOOLS = 64
 BARE_SOURCE = "usage_logs"
-
-# The fields that docs/events.md names, at any level.
-OURS = frozenset(
-    "specversion id source type time datacontenttype data data_base64 tenantId userId assistant model tokensIn "
-    "tokensOut totalTokens cachedTokens reasoningTokens costCents latencyMs toolInvocations output outputId kind "
-    "requestId createdAt".split()
-)
 
 
 class Bounds(NamedTuple):
@@ -74,104 +65,33 @@ class Refusal(NamedTuple):
     reasons: frozenset[str]
 
 
-class _Refused(Exception):
-    def __init__(self, *reasons: str) -> None:
-        super().__init__(*reasons)
-        self.reasons = frozenset(reasons)
-
-
-class Object(dict):
-    """A JSON object, the number of its entries, and the names that stand twice in it."""
-
-    entries = 0
-    twice: frozenset[str] = frozenset()
-
-
 def decode(record: Record, bounds: Bounds) -> Event | Refusal:
     """What a record is."""
     try:
         event = _event(record)
         _check_bounds(event.time_ns // 1_000_000, record.timestamp, bounds)
-    except _Refused as refused:
+    except Refused as refused:
         return Refusal(refused.reasons)
     return event
 
 
 def _event(record: Record) -> Event:
     if record.value is None:
-        raise _Refused("null_value")
+        raise Refused("null_value")
     if len(record.value) > MAX_RECORD_BYTES:
-        raise _Refused("too_large")
+        raise Refused("too_large")
     # A header without a value is as good as absent.
     headers = [(name, value) for name, value in record.headers if value is not None]
     if _is_binary(headers):
         envelope = _binary_envelope(headers)
-        data = _object(record.value)
+        data = parse_object(record.value)
     else:
-        top = _object(record.value)
+        top = parse_object(record.value)
         if top.get("specversion") is None:
             envelope, data = _bare_envelope(top), top
         else:
             envelope, data = _structured_envelope(top), _data(top)
     return _with_data(envelope, data)
-
-
-# The value as a whole
-
-
-def _object(value: bytes) -> Object:
-    try:
-        json_text = value.decode()
-    except UnicodeDecodeError:
-        raise _Refused("not_utf8") from None
-    if _is_too_deep(json_text):
-        # Of a text that is no JSON either answer will do.
-        raise _Refused("too_deep", "not_json")
-    try:
-        parsed = _DECODER.decode(json_text)
-    except (ValueError, RecursionError):
-        raise _Refused("not_json") from None
-    if not isinstance(parsed, Object):
-        raise _Refused("not_an_object")
-    _check_names(parsed)
-    return parsed
-
-
-def _pairs(pairs: list[tuple[str, object]]) -> Object:
-    found = Object(pairs)
-    found.entries = len(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        found.twice = frozenset(name for name in names if names.count(name) > 1)
-    return found
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_int=Number, parse_float=Number, parse_constant=_no_constant
-)
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-
-
-def _is_too_deep(json_text: str) -> bool:
-    if json_text.count("{") + json_text.count("[") <= MAX_DEPTH:
-        return False
-    depth = deepest = 0
-    for char in _STRING.sub("", json_text):
-        if char in "{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "}]":
-            depth -= 1
-    return deepest > MAX_DEPTH
-
-
-def _check_names(fields: Object) -> None:
-    if fields.twice & OURS:
-        raise _Refused("invalid_field")
 
 
 # The envelope
@@ -186,12 +106,12 @@ def _is_binary(headers: Headers) -> bool:
     media = None if content_type is None else _media_type(content_type)
     if media is not None and media.startswith("application/cloudevents"):
         if media not in ("application/cloudevents", "application/cloudevents+json"):
-            raise _Refused("invalid_field")
+            raise Refused("invalid_field")
         return False
     if not any(name in _ATTRIBUTES for name, _ in headers):
         return False
     if media is not None and not _is_json(media):
-        raise _Refused("invalid_field")
+        raise Refused("invalid_field")
     return True
 
 
@@ -200,11 +120,11 @@ def _header(headers: Headers, name: str) -> str | None:
     if not values:
         return None
     if len(values) > 1:
-        raise _Refused("invalid_field")
+        raise Refused("invalid_field")
     try:
         return values[0].decode()
     except UnicodeDecodeError:
-        raise _Refused("not_utf8") from None
+        raise Refused("not_utf8") from None
 
 
 def _media_type(content_type: str) -> str:
@@ -229,23 +149,23 @@ _TYPES = ("ai.usage.recorded.v1", "ai.output.created.v1", "ai.output.deleted.v1"
 
 def _check_type(name: object) -> str:
     if text(name) not in _TYPES:
-        raise Fault("unknown_type")
+        raise Refused("unknown_type")
     return text(name)
 
 
 def _check_version(version: object) -> None:
     if text(version) != "1.0":
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
 
 
 def _check_content_type(content_type: object) -> None:
     if content_type is not None and not _is_json(_media_type(text(content_type))):
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
 
 
 def _check_absent(value: object) -> None:
     if value is not None:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
 
 
 def _time(value: object) -> int:
@@ -262,16 +182,14 @@ class _Part:
         """What the field says; None once it is refused."""
         try:
             return read(value)
-        except Fault as fault:
-            self.reasons.add(fault.reason)
-        except _Refused as refused:
+        except Refused as refused:
             self.reasons.update(refused.reasons)
         return None
 
     def check(self) -> None:
         """Refuses the record if a field of this part was."""
         if self.reasons:
-            raise _Refused(*self.reasons)
+            raise Refused(*self.reasons)
 
 
 def _envelope(part: _Part, kind: object, name: object, source: object, time: object) -> Envelope:
@@ -310,10 +228,10 @@ def _bare_envelope(top: Object) -> Envelope:
 def _data(top: Object) -> Object:
     data = top.get("data")
     if data is None:
-        raise _Refused("missing_field")
+        raise Refused("missing_field")
     if not isinstance(data, Object):
-        raise _Refused("invalid_field")
-    _check_names(data)
+        raise Refused("invalid_field")
+    check_names(data)
     return data
 
 
@@ -360,8 +278,8 @@ def _output(part: _Part, name: object, kind: object) -> Output:
 
 def _nested_output(value: object) -> Output:
     if not isinstance(value, Object):
-        raise _Refused("invalid_field")
-    _check_names(value)
+        raise Refused("invalid_field")
+    check_names(value)
     part = _Part()
     output = _output(part, value.get("id"), value.get("kind"))
     part.check()
@@ -370,11 +288,11 @@ def _nested_output(value: object) -> Output:
 
 def _tools(value: object) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, Object) or value.entries > MAX_TOOLS or value.twice:
-        raise _Refused("invalid_field")
+        raise Refused("invalid_field")
     part, calls = _Part(), {}
     for name, number in value.items():
         if has_half_a_pair(name):
-            raise _Refused("invalid_field")
+            raise Refused("invalid_field")
         calls[part.read(identifier, name)] = 0 if number is None else part.read(count, number)
     part.check()
     return tuple(sorted((name, number) for name, number in calls.items() if number))
@@ -383,7 +301,7 @@ def _tools(value: object) -> tuple[tuple[str, int], ...]:
 def _check_totals(usage: Usage, total: int | None) -> None:
     wrong = total is not None and total != usage.tokens_in + usage.tokens_out
     if wrong or usage.cached > usage.tokens_in or usage.reasoning > usage.tokens_out:
-        raise _Refused("totals_mismatch")
+        raise Refused("totals_mismatch")
 
 
 # The time
@@ -391,8 +309,8 @@ def _check_totals(usage: Usage, total: int | None) -> None:
 
 def _check_bounds(time_ms: int, timestamp: int | None, bounds: Bounds) -> None:
     if timestamp is None:
-        raise _Refused("no_timestamp")
+        raise Refused("no_timestamp")
     if time_ms > timestamp + bounds.max_future_ms:
-        raise _Refused("time_in_future")
+        raise Refused("time_in_future")
     if time_ms < timestamp - bounds.max_age_ms:
-        raise _Refused("too_late")
+        raise Refused("too_late")

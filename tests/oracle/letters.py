@@ -53,7 +53,9 @@ def _origin(letter: Record) -> Origin:
     topic, partition, offset = (headers.get(name, "") for name in ORIGIN)
     if not (partition.isdigit() and offset.isdigit()):
         where = f"{letter.topic}/{letter.partition} at {letter.offset}"
-        raise CannotTell(f"the dead letter in {where} does not say where it came from; is {letter.topic} one of ours?")
+        raise CannotTell(
+            f"the dead letter in {where} does not say where it came from; is {letter.topic} one of ours?"
+        )
     return topic, int(partition), int(offset)
 
 

@@ -307,7 +307,9 @@ def compare_buckets(
         _compare_watermarks(label, state, ends, differences)
         _compare_seen(tag, snapshot.buckets[tag], events, fold, memory, differences)
         deleted = set().union(*(_tombstones_of(tenant, fold.tenants[tenant]) for tenant in tenants[tag]))
-        _compare_tombstones(tag, snapshot.buckets[tag], deleted, _passed_ms(state, fold) < memory.deleted_ms, differences)
+        _compare_tombstones(
+            tag, snapshot.buckets[tag], deleted, _passed_ms(state, fold) < memory.deleted_ms, differences
+        )
 
 
 def _compare_watermarks(label: str, state: dict[str, str], ends: dict[str, Ends], differences: Differences) -> None:

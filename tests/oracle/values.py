@@ -15,12 +15,12 @@ class Number(str):
     """A JSON number, as its text."""
 
 
-class Fault(Exception):
-    """Why a value is refused: a reason of docs/events.md."""
+class Refused(Exception):
+    """Why a value or a record is refused: reasons of docs/events.md, of which any may be the one reported."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.reasons = frozenset(reasons)
 
 
 # `$defs.id.pattern` of the schemas: no control characters or line separators, and one that is no white space.
@@ -34,9 +34,9 @@ _ID = re.compile(
 def text(value: object) -> str:
     """A required text."""
     if value is None:
-        raise Fault("missing_field")
+        raise Refused("missing_field")
     if not isinstance(value, str) or isinstance(value, Number) or has_half_a_pair(value):
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     return value
 
 
@@ -49,22 +49,22 @@ def identifier(value: object) -> str:
     """A required id: 1 to 256 bytes of printable text, not blank."""
     name = text(value)
     if not (0 < len(name) <= MAX_ID_BYTES and len(name.encode()) <= MAX_ID_BYTES and _ID.fullmatch(name)):
-        raise Fault("invalid_id")
+        raise Refused("invalid_id")
     return name
 
 
 def count(value: object) -> int:
     """A required count: a whole JSON number from 0 to 2^53, however it is written."""
     if value is None:
-        raise Fault("missing_field")
+        raise Refused("missing_field")
     if not isinstance(value, Number):
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     number = _decimal(value)
     if number.is_zero():
         return 0
     # `adjusted` is the place of the first digit: with more than 16 before the point it is above 2^53.
     if number < 0 or number.adjusted() > 15 or number != number.to_integral_value() or number > MAX_COUNT:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     return int(number)
 
 
@@ -77,15 +77,15 @@ _NANO_CENT = Decimal("1e-7")
 def nano_dollars(cents: object) -> int:
     """An amount in cents, a JSON number or a text of one, in nano-dollars: rounded once, half to even."""
     if not isinstance(cents, str) or not _CENTS.fullmatch(cents):
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     number = _decimal(cents)
     if number.is_zero() or number.adjusted() < -9:
         return 0  # less than half a nano-dollar
     if number.adjusted() > 12:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     nanos = int(number.quantize(_NANO_CENT, context=_MONEY).scaleb(7, context=_MONEY))
     if not 0 <= nanos <= MAX_NANOS:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     return nanos
 
 
@@ -109,21 +109,21 @@ def time_ns(value: str) -> int:
     """An RFC 3339 time with an offset, in nanoseconds since 1970; years 0000 to 9999 in UTC."""
     match = _TIME.fullmatch(value)
     if not match:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     fraction, sign, offset_hours, offset_minutes = match.groups()[6:]
     if not (1 <= month <= 12 and 1 <= day <= days_in_month(year, month)):
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     if hour > 23 or minute > 59 or second > 60:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     offset = int(offset_hours or 0) * 3600 + int(offset_minutes or 0) * 60
     if int(offset_hours or 0) > 23 or int(offset_minutes or 0) > 59:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     # A leap second is read as the second before.
     seconds = day_number(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + min(second, 59)
     seconds += offset if sign in ("-", "\u2212") else -offset
     if not _YEAR_0 <= seconds < _YEAR_10000:
-        raise Fault("invalid_field")
+        raise Refused("invalid_field")
     return seconds * 1_000_000_000 + int(((fraction or "") + "0" * 9)[:9])
 
 

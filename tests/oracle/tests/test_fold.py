@@ -29,7 +29,9 @@ class Folding(unittest.TestCase):
     def test_a_name_is_counted_once_and_the_first_content_counts(self) -> None:
         counted = fold(bare(), bare(), bare(tokensIn=99), bare(tenantId="other"), bare(requestId="r2"))
         self.assertEqual((tokens(counted), tokens(counted, "other")), (20, 10))
-        self.assertEqual(counted.outcomes, {"counted": 3, "repeated": 1, "conflict": 1, "rejected": 0, "beyond_window": 0})
+        self.assertEqual(
+            counted.outcomes, {"counted": 3, "repeated": 1, "conflict": 1, "rejected": 0, "beyond_window": 0}
+        )
         self.assertEqual(counted.open, {})
 
     def test_a_name_after_the_window_is_new(self) -> None:
