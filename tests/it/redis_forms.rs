@@ -28,8 +28,8 @@ fn counts(deployment: &Deployment) {
         let running = deployment.serve();
         rounds.send(deployment);
         rounds.check(&running);
+        oracle::assert_equal(&deployment.env(), None);
     }
-    oracle::assert_equal(&deployment.env(), None);
 }
 
 /// Waits until readiness says `why`.
