@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import traceback
 
 from .compare import Verdict, run
 from .settings import Settings, parse
@@ -21,6 +22,14 @@ def main(arguments: list[str]) -> int:
     except CannotTell as why:
         print(f"oracle: can't tell: {why}", file=sys.stderr)
         return CANNOT_TELL
+    except Exception:
+        # Python's own exit code for it would be 1, and say that something is different.
+        traceback.print_exc()
+        print(
+            "oracle: can't tell: that was a fault of its own, or an answer of a form that it doesn't know",
+            file=sys.stderr,
+        )
+        return CANNOT_TELL
     (_print_json if settings.json else _print_text)(verdict, settings)
     return DIFFERENT if verdict.differences.all else EQUAL
 
@@ -37,8 +46,8 @@ def _print_text(verdict: Verdict, settings: Settings) -> None:
     records = summary["records"]
     print(f"records     {sum(records.values()):,}: " + ", ".join(f"{at} {count:,}" for at, count in records.items()))
     print(
-        f"events      {summary['counted']:,} counted, {summary['repeated']:,} repeated, {summary['conflict']:,} again "
-        f"with other content ({summary['ambiguous']:,} of open order), {summary['beyond_window']:,} after the window"
+        f"events      {summary['counted']:,} counted, {summary['repeated']:,} repeated, "
+        f"{summary['conflict']:,} again with other content ({summary['ambiguous']:,} of open order), {summary['beyond_window']:,} after the window"
     )
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary["reasons"].items())
     print(f"rejected    {summary['rejected']:,}" + (f": {reasons}" if reasons else ""))

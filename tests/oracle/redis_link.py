@@ -4,6 +4,7 @@ from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
 from .trouble import CannotTell
@@ -11,6 +12,8 @@ from .trouble import CannotTell
 TIMEOUT_S = 20
 
 Client = redis.Redis | RedisCluster
+# Not all that the library raises is a RedisError.
+FAILURES = (redis.RedisError, RedisClusterException, OSError)
 
 
 def connect(url: str) -> Client:
@@ -28,7 +31,7 @@ def connect(url: str) -> Client:
             raise CannotTell("the Redis URL has an unknown scheme; README lists the forms (--redis)")
         client.ping()
         return client
-    except (redis.RedisError, OSError, ValueError) as error:
+    except (*FAILURES, ValueError) as error:
         raise CannotTell(f"Redis can't be asked: {error}; see --redis") from error
 
 

@@ -4,12 +4,10 @@ import datetime
 import re
 from typing import NamedTuple
 
-import redis
-
 from .difference import NOTHING, Differences
 from .fold import Fold
 from .ledger import Account, Month, Sums, Tenant, month_and_day
-from .redis_link import Client
+from .redis_link import FAILURES, Client
 from .trouble import CannotTell
 
 BUCKETS = 64
@@ -45,7 +43,7 @@ def read(client: Client, namespace: str) -> tuple[Snapshot, list[str]]:
                     buckets.setdefault(match[1], {})[match[2]] = content
                 elif content is not None or not match:
                     strange.append(key)
-    except (redis.RedisError, OSError) as error:
+    except FAILURES as error:
         raise CannotTell(f"Redis can't be read: {error}") from error
     return Snapshot(buckets), strange
 
@@ -277,7 +275,7 @@ def behind(client: Client, namespace: str, ends: dict[str, Ends]) -> bool:
     """Whether a watermark of some bucket is not at its partition's end yet."""
     try:
         states = [client.hgetall(key) for key in client.scan_iter(match=f"{namespace}:{{*}}:state", count=1000)]
-    except (redis.RedisError, OSError) as error:
+    except FAILURES as error:
         raise CannotTell(f"Redis can't be read: {error}") from error
     return len(states) < BUCKETS or any(
         _next(state.get(f"watermark:{partition}")) < end.least for state in states for partition, end in ends.items()
