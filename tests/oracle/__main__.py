@@ -47,7 +47,8 @@ def _print_text(verdict: Verdict, settings: Settings) -> None:
     print(f"records     {sum(records.values()):,}: " + ", ".join(f"{at} {count:,}" for at, count in records.items()))
     print(
         f"events      {summary['counted']:,} counted, {summary['repeated']:,} repeated, "
-        f"{summary['conflict']:,} again with other content ({summary['ambiguous']:,} of open order), {summary['beyond_window']:,} after the window"
+        f"{summary['conflict']:,} again with other content ({summary['ambiguous']:,} of open order), "
+        f"{summary['beyond_window']:,} after the window"
     )
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary["reasons"].items())
     print(f"rejected    {summary['rejected']:,}" + (f": {reasons}" if reasons else ""))

@@ -55,7 +55,7 @@ def parse(arguments: list[str]) -> Settings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="oracle",
-        description="Holds raw Redis and the API to what the log says. Ends with 0: equal, 1: different, 2: can't tell.",
+        description="Holds Redis and the API to what the log says. Ends with 0: equal, 1: different, 2: can't tell.",
     )
 
     def setting(flag: str, variable: str, default: str, what: str) -> None:
