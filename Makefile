@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bounds setup
+.PHONY: help demo check test bounds oracle setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ test: ## Everything: set-up, format, clippy, licences, all tests against a real 
 
 bounds: ## Measure what must stay within bounds, at full size: memory, fairness
 	@scripts/bounds.sh
+
+oracle: ## Count the log again, apart from the program, and compare with Redis and the API (ARGS="--api http://… --dlq")
+	@scripts/oracle.sh $(ARGS)
 
 setup: ## Install what `make test` needs, and nothing else
 	@scripts/setup.sh test

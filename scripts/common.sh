@@ -9,6 +9,9 @@ cd "$ROOT"
 # The version of tests/kafka/pom.xml; tests/it/support/kafka.rs looks for the jars in this folder.
 KAFKA_DIR=target/kafka/4.3.1
 
+# tests/it/support/oracle.rs looks for it here.
+ORACLE_VENV=target/oracle-venv
+
 CARGO_DENY_VERSION=0.20.2
 CARGO_DENY=target/tools/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny
 

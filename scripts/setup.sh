@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what a target needs: setup.sh demo | check | test. Safe to run again (a second when nothing is
+# Brings what a target needs: setup.sh demo | check | test | oracle. Safe to run again (a second when nothing is
 # missing) and twice at the same time. It knows Debian's packages; elsewhere it names what is missing.
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,6 +12,10 @@ has() {
 # package: another version of Java, or a Maven that somebody unpacked by hand, is as good.
 missing_packages() {
     local goal=$1
+    if [ "$goal" = oracle ]; then
+        has_python || printf '%s\n' python3 python3-venv
+        return
+    fi
     { has cc && has c++ && has make; } || echo build-essential
     has cmake || echo cmake
     if has pkg-config; then
@@ -31,6 +35,7 @@ missing_packages() {
         has shellcheck || echo shellcheck
         has_java || echo openjdk-17-jre-headless
         has mvn || echo maven
+        has_python || printf '%s\n' python3 python3-venv
         ;;
     esac
 }
@@ -41,6 +46,11 @@ has_java() {
     has java || return 1
     major=$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -n 1)
     [ "${major:-0}" -ge 17 ]
+}
+
+# The oracle's; Debian has venv's other half, ensurepip, in a package of its own.
+has_python() {
+    has python3 && python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
 install_packages() {
@@ -116,6 +126,19 @@ fetch_kafka() {
     mv "$fresh" "$KAFKA_DIR"
 }
 
+# A copy of the requirements lies in it once all of them are there.
+make_oracle_venv() {
+    local wanted=tests/oracle/requirements.txt
+    if cmp -s "$wanted" "$ORACLE_VENV/requirements.txt" && "$ORACLE_VENV/bin/python" -c '' 2>/dev/null; then
+        return 0
+    fi
+    say "fetching the oracle's Python packages"
+    rm -rf "$ORACLE_VENV"
+    python3 -m venv "$ORACLE_VENV"
+    "$ORACLE_VENV/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
+    cp "$wanted" "$ORACLE_VENV/requirements.txt"
+}
+
 # Built from its crate, without optimisation: faster to make than it is slow to run.
 install_cargo_deny() {
     if [ -x "$CARGO_DENY" ]; then return 0; fi
@@ -126,8 +149,8 @@ install_cargo_deny() {
 
 goal=${1:-}
 case $goal in
-demo | check | test) ;;
-*) die "usage: scripts/setup.sh demo|check|test" ;;
+demo | check | test | oracle) ;;
+*) die "usage: scripts/setup.sh demo|check|test|oracle" ;;
 esac
 
 # One set-up at a time; the lock goes with the process.
@@ -137,8 +160,13 @@ if has flock; then
     flock 9
 fi
 
-check_rust "$goal"
+if [ "$goal" != oracle ]; then
+    check_rust "$goal"
+fi
 install_packages "$goal"
+if [ "$goal" = test ] || [ "$goal" = oracle ]; then
+    make_oracle_venv
+fi
 if [ "$goal" = test ]; then
     fetch_kafka
     install_cargo_deny

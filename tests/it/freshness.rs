@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::support::deployment::Deployment;
 use crate::support::event::bare;
 use crate::support::kafka::{Kafka, Record};
+use crate::support::oracle;
 use crate::support::program::Program;
 use crate::support::wait::eventually;
 
@@ -65,6 +66,7 @@ fn the_end_of_a_transaction_is_no_lag_and_an_aborted_one_is_not_counted() {
     assert_eq!(requests(), Some(2));
     let lag_seconds = || running.get("/v1/tenants/acme/users/alice/stats").json()["lagSeconds"].as_u64();
     eventually(SOON, "a fresh answer", || lag_seconds().filter(|lag| *lag <= 5));
+    oracle::assert_equal(&deployment.env(), Some(&running.api_url()));
 }
 
 #[test]

@@ -1,300 +1,172 @@
-//! A second opinion: reads the whole topic, applies the written rules in plain dictionaries, and holds every
-//! answer of the API to the result, field by field. It shares no line with what counts.
+//! The oracle sees: it finds a system that counted right to be equal, and every planted fault by its name.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
-use rdkafka::Message;
-use rdkafka::message::{Headers, OwnedMessage};
-use serde_json::{Map, Value, json};
+use chrono::Utc;
+use redis::{FromRedisValue, cmd};
+use serde_json::json;
 
 use crate::support::deployment::Deployment;
-use crate::support::kafka::Kafka;
-use crate::support::program::Running;
+use crate::support::kafka::{Kafka, Record};
+use crate::support::oracle;
+use crate::support::program::{Program, Running};
+use crate::support::wait::START;
+use crate::traffic::Generator;
 
-/// [requests, in, out, cached, reasoning, nano-dollars, milliseconds, requests with a latency]
-type Sums = [i128; 8];
-/// Tenant, and user; none for the tenant as a whole.
-type Scope = (String, Option<String>);
-/// Kind and id.
-type Output = (String, String);
+const PARTITIONS: i32 = 4;
 
-#[derive(Default)]
-struct Usage {
-    total: Sums,
-    assistants: BTreeMap<String, Sums>,
-    models: BTreeMap<String, Sums>,
-    tools: BTreeMap<String, i128>,
+/// Mixed traffic, counted: usage, outputs, repeats and poison. The worker has ended, so that it does not heal.
+fn counted() -> (Deployment, Running) {
+    let deployment = Deployment::new(PARTITIONS);
+    let mut worker = deployment.serve();
+    Generator::new(7, PARTITIONS).send(&deployment.topic, 1500);
+    deployment.await_counted();
+    worker.child.terminate();
+    assert!(worker.child.wait(START).success());
+    let mut env = deployment.env();
+    env.push(("INDELIBLE_ROLE", "api"));
+    let api = Program::serve(&env);
+    (deployment, api)
 }
 
-#[derive(Default)]
-struct Account {
-    /// By `YYYY-MM`, and under "" all of them.
-    months: BTreeMap<String, Usage>,
-    days: BTreeMap<NaiveDate, Sums>,
-    created: BTreeMap<(String, Output), i64>,
-    deleted: BTreeSet<(String, Output)>,
+/// A key of Redis that a fault is planted into, and taken out of again.
+struct Patient<'a> {
+    deployment: &'a Deployment,
+    key: String,
+    /// As the oracle says it.
+    name: String,
 }
 
-/// What the log says should have been counted.
-pub(crate) struct Oracle {
-    accounts: BTreeMap<Scope, Account>,
-    /// Tenant, source and id.
-    ids: BTreeSet<(String, String, String)>,
-    /// Partition and offset of each record that can't be counted.
-    poison: BTreeSet<(i32, i64)>,
-    records: usize,
-}
-
-impl Oracle {
-    pub(crate) fn read(topic: &str) -> Self {
-        let mut oracle = Self { accounts: BTreeMap::new(), ids: BTreeSet::new(), poison: BTreeSet::new(), records: 0 };
-        for record in Kafka::shared().read_all(topic) {
-            oracle.records += 1;
-            if oracle.count(&record).is_none() {
-                oracle.poison.insert((record.partition(), record.offset()));
-            }
-        }
-        oracle
+impl<'a> Patient<'a> {
+    /// The first key that the pattern matches, after `indelible:`.
+    fn new(deployment: &'a Deployment, pattern: &str) -> Self {
+        let mut keys: Vec<String> = deployment.redis.ask("KEYS", &[&format!("indelible:{pattern}")]);
+        keys.sort();
+        let key = keys.into_iter().next().unwrap_or_else(|| panic!("no key like {pattern}"));
+        let name = key.replacen("indelible:", "redis ", 1);
+        Self { deployment, key, name }
     }
 
-    /// None for poison.
-    fn count(&mut self, record: &OwnedMessage) -> Option<()> {
-        let event: Value = serde_json::from_slice(record.payload()?).ok()?;
-        let bare = event.as_object()?.get("specversion").is_none();
-        let data = if bare { &event } else { event.get("data")? };
-        let [id, time] = if bare { ["requestId", "createdAt"] } else { ["id", "time"] }.map(|name| text(&event, name));
-        let source = if bare { "usage_logs".to_owned() } else { text(&event, "source")? };
-        let kind = if bare { "ai.usage.recorded.v1".to_owned() } else { text(&event, "type")? };
-        let time = DateTime::parse_from_rfc3339(&time?).ok()?.to_utc();
-        let age = record.timestamp().to_millis()? - time.timestamp_millis();
-        if !(-5 * 60_000..=35 * 86_400_000).contains(&age) {
-            return None;
-        }
-        let (tenant, user) = (text(data, "tenantId")?, text(data, "userId")?);
-        let usage = match kind.as_str() {
-            "ai.usage.recorded.v1" => Some(usage(data)?),
-            "ai.output.created.v1" | "ai.output.deleted.v1" => None,
-            _ => return None,
-        };
-        let output = match (&usage, data.get("output")) {
-            (Some(_), None) => None,
-            (Some(_), Some(output)) => Some((text(output, "kind")?, text(output, "id")?)),
-            (None, _) => Some((text(data, "kind")?, text(data, "outputId")?)),
-        };
-        if !self.ids.insert((tenant.clone(), source, id?)) {
-            return Some(());
-        }
-        for scope in [(tenant.clone(), Some(user.clone())), (tenant, None)] {
-            let account = self.accounts.entry(scope).or_default();
-            if let Some((sums, tools)) = &usage {
-                account.use_up(time, sums, tools, [text(data, "assistant")?, text(data, "model")?]);
-            }
-            let Some(output) = output.clone().map(|output| (user.clone(), output)) else { continue };
-            if kind == "ai.output.deleted.v1" {
-                account.deleted.insert(output);
-            } else {
-                let earliest = account.created.entry(output).or_insert(i64::MAX);
-                *earliest = time.timestamp_millis().min(*earliest);
-            }
-        }
-        Some(())
+    fn ask<T: FromRedisValue>(&self, command: &str, args: &[&str]) -> T {
+        self.deployment.redis.ask(command, &[&[self.key.as_str()], args].concat())
     }
 
-    /// Holds all that the API and Redis say to what the log says; returns every difference.
-    pub(crate) fn differences(&self, deployment: &Deployment, api: &Running) -> Vec<String> {
-        let mut faults = Faults::default();
-        let (now, mut applied) = (Utc::now(), 0);
-        for ((tenant, user), account) in &self.accounts {
-            let path = match user {
-                Some(user) => format!("/v1/tenants/{tenant}/users/{user}"),
-                None => format!("/v1/tenants/{tenant}"),
-            };
-            for month in [now, now - Days::new(u64::from(now.day()))].map(|time| month_of(time.timestamp_millis())) {
-                let path = format!("{path}/stats?month={month}");
-                let answer = api.get(&path).json();
-                account.compare(&answer, &month, &path, &mut faults);
-                if user.is_some() {
-                    let used = account.months.get(&month).map_or(0, |usage| usage.total[1] + usage.total[2]);
-                    faults.equal(&format!("{path} quota"), &answer["quota"]["usedTokens"], &json!(used));
-                    account.compare_recent(&answer, &path, &mut faults);
-                }
-            }
-            let days: Vec<_> = (0..50).map(|back| (now - Days::new(back)).date_naive()).collect();
-            let path = format!("{path}/usage?bucket=day&from={}&to={}", days[49], days[0] + Days::new(1));
-            let answer = api.get(&path).json();
-            let buckets: BTreeMap<_, _> =
-                list(&answer["buckets"]).map(|bucket| (bucket["start"].as_str().unwrap_or("?"), bucket)).collect();
-            for day in days {
-                let sums = account.days.get(&day).copied().unwrap_or_default();
-                let bucket = buckets.get(format!("{day}T00:00:00Z").as_str()).copied().unwrap_or(&Value::Null);
-                let found = json!([bucket["requests"], bucket["totalTokens"], nanos(&bucket["cost"]["amount"], 9)]);
-                faults.equal(&format!("{path} {day}"), &found, &json!([sums[0], sums[1] + sums[2], sums[5]]));
-            }
-        }
-        for state in deployment.redis.ask::<Vec<String>>("KEYS", &["indelible:*:state"]) {
-            applied += deployment.redis.ask::<Option<usize>>("HGET", &[&state, "applied"]).unwrap_or(0);
-        }
-        faults.equal("Σ applied", &json!(applied), &json!(self.ids.len()));
-        self.compare_letters(&deployment.topic, &mut faults);
-        faults.0
-    }
-
-    /// Every poison at least once, and nothing else.
-    fn compare_letters(&self, topic: &str, faults: &mut Faults) {
-        let header = |letter: &OwnedMessage, name: &str| -> i64 {
-            let found = letter.headers().into_iter().flat_map(Headers::iter).find(|header| header.key == name);
-            let text = found.and_then(|header| std::str::from_utf8(header.value?).ok());
-            text.and_then(|text| text.parse().ok()).expect("a dead letter says where it came from")
-        };
-        let letters = Kafka::shared().read_all(&format!("{topic}.dlq"));
-        let place = |letter| {
-            let partition = header(letter, "__connect.errors.partition");
-            (i32::try_from(partition).expect("a partition"), header(letter, "__connect.errors.offset"))
-        };
-        let found: BTreeSet<_> = letters.iter().map(place).collect();
-        faults.equal("dead letters", &json!(found), &json!(self.poison));
-    }
-
-    pub(crate) fn summary(&self) -> String {
-        let (records, ids, poison) = (self.records, self.ids.len(), self.poison.len());
-        format!("{records} records: {ids} events, {} repeats, {poison} poison", records - ids - poison)
+    /// Runs one command on the key, and asserts that the oracle speaks of the key and of `what` in one line.
+    #[track_caller]
+    fn suffers(&self, api: Option<&Running>, what: &str, command: &str, args: &[&str]) {
+        let mut connection = self.deployment.redis.connection();
+        let healthy: Vec<u8> = cmd("DUMP").arg(&self.key).query(&mut connection).expect("a key");
+        self.ask::<redis::Value>(command, args);
+        let said = oracle::differences(&self.deployment.env(), api.map(Running::api_url).as_deref(), &["--wait", "0"]);
+        let said = said.expect_err(&format!("{command} {} {args:?} is seen", self.key));
+        let named = said.lines().any(|line| line.starts_with(&self.name) && line.contains(what));
+        assert!(named, "{command} {} {args:?} is not reported as {what:?}:\n{said}", self.key);
+        let answered = said.lines().any(|line| line.starts_with("api /v1/tenants/"));
+        assert_eq!(answered, api.is_some(), "{said}");
+        let restored = cmd("RESTORE").arg(&self.key).arg(0).arg(healthy).arg("REPLACE").exec(&mut connection);
+        restored.expect("the key as it was");
     }
 }
 
-impl Account {
-    fn use_up(&mut self, time: DateTime<Utc>, sums: &Sums, tools: &[(String, i128)], names: [String; 2]) {
-        for month in [month_of(time.timestamp_millis()), String::new()] {
-            let usage = self.months.entry(month).or_default();
-            add(&mut usage.total, sums);
-            add(usage.assistants.entry(names[0].clone()).or_default(), sums);
-            add(usage.models.entry(names[1].clone()).or_default(), sums);
-            tools.iter().for_each(|(tool, calls)| *usage.tools.entry(tool.clone()).or_default() += calls);
-        }
-        add(self.days.entry(time.date_naive()).or_default(), sums);
-    }
+#[test]
+fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
+    let (deployment, api) = counted();
+    let (env, url) = (deployment.env(), api.api_url());
+    oracle::assert_equal(&env, Some(&url));
 
-    fn compare(&self, answer: &Value, month: &str, path: &str, faults: &mut Faults) {
-        let nothing = Usage::default();
-        for (period, key) in [("thisMonth", month), ("allTime", "")] {
-            let (expected, found) = (self.months.get(key).unwrap_or(&nothing), &answer[period]);
-            let path = format!("{path} {period}");
-            faults.sums(&path, found, Some(&expected.total));
-            faults.equal(&path, &found["toolInvocations"], &json!(expected.tools));
-            for (by, name, all) in
-                [("byAssistant", "assistant", &expected.assistants), ("byModel", "model", &expected.models)]
-            {
-                let names: BTreeSet<_> = list(&found[by]).map(|entry| entry[name].as_str().unwrap_or("?")).collect();
-                faults.equal(&format!("{path} {by}"), &json!(names), &json!(all.keys().collect::<Vec<_>>()));
-                for entry in list(&found[by]) {
-                    let name = entry[name].as_str().unwrap_or("?");
-                    faults.sums(&format!("{path} {by} {name}"), entry, all.get(name));
-                }
-            }
-            let mut saved = BTreeMap::<&str, i64>::new();
-            for ((_, (kind, _)), created) in self.saved() {
-                *saved.entry(kind).or_default() += i64::from(key.is_empty() || month_of(created) == key);
-            }
-            // A kind without any may be listed with 0, or not be listed.
-            let mut found: BTreeMap<&str, i64> = BTreeMap::new();
-            for (kind, count) in answer["outputs"][period].as_object().into_iter().flatten() {
-                found.insert(kind, count.as_i64().unwrap_or(-1));
-            }
-            saved.retain(|_, count| *count != 0);
-            found.retain(|_, count| *count != 0);
-            faults.equal(&format!("{path} outputs"), &json!(found), &json!(saved));
-        }
-    }
-
-    /// The newest 20; which of two of the same instant comes first is left open.
-    fn compare_recent(&self, answer: &Value, path: &str, faults: &mut Faults) {
-        let mut times: Vec<i64> = self.saved().map(|(_, created)| created).collect();
-        times.sort_unstable_by(|a, b| b.cmp(a));
-        times.truncate(20);
-        let at = |entry: &Value| entry["createdAt"].as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
-        let found: Vec<_> = list(&answer["recentActivity"]).filter_map(|e| Some(at(e)?.timestamp_millis())).collect();
-        faults.equal(&format!("{path} recentActivity"), &json!(found), &json!(times));
-        for entry in list(&answer["recentActivity"]) {
-            let [kind, id] = ["kind", "outputId"].map(|name| text(entry, name).unwrap_or_default());
-            let saved = self.saved().find(|((_, output), _)| *output == (kind.clone(), id.clone()));
-            faults.equal(path, &json!(at(entry).map(|at| at.timestamp_millis())), &json!(saved.map(|saved| saved.1)));
-        }
-    }
-
-    fn saved(&self) -> impl Iterator<Item = (&(String, Output), i64)> {
-        self.created.iter().filter(|(output, _)| !self.deleted.contains(output)).map(|(output, at)| (output, *at))
-    }
-}
-
-#[derive(Default)]
-struct Faults(Vec<String>);
-
-impl Faults {
-    fn equal(&mut self, what: &str, found: &Value, expected: &Value) {
-        if found != expected {
-            self.0.push(format!("{what}: found {found}, the log says {expected}"));
-        }
-    }
-
-    fn sums(&mut self, what: &str, found: &Value, expected: Option<&Sums>) {
-        let [requests, tokens_in, tokens_out, cached, reasoning, cost, latency, timed] =
-            expected.copied().unwrap_or_default();
-        let average = (timed > 0).then(|| latency / timed);
-        let expected =
-            json!([requests, tokens_in, tokens_out, tokens_in + tokens_out, cached, reasoning, average, cost, cost]);
-        let names = ["requests", "tokensIn", "tokensOut", "totalTokens", "cachedTokens", "reasoningTokens"];
-        let mut all: Vec<Value> = names.iter().map(|name| found[name].clone()).collect();
-        let cost = [nanos(&found["costCents"], 7), nanos(&found["cost"]["amount"], 9)];
-        all.extend([found["averageLatencyMs"].clone(), json!(cost[0]), json!(cost[1])]);
-        self.equal(what, &json!(all), &expected);
-    }
-}
-
-fn usage(data: &Value) -> Option<(Sums, Vec<(String, i128)>)> {
-    let count = |name: &str| match data.get(name) {
-        None => Some(None),
-        Some(value) => value.as_u64().map(|count| Some(i128::from(count))),
+    let on = |pattern: &str| Patient::new(&deployment, pattern);
+    let user = on("{*}:user:*");
+    let text: String = user.ask("GET", &[]);
+    let lines: Vec<&str> = text.lines().collect();
+    let (first, others) = lines.split_first().expect("a group");
+    let (group, numbers) = first.split_once(' ').expect("a name and sums");
+    let numbers: Vec<i64> = numbers.split(' ').map(|number| number.parse().expect("a sum")).collect();
+    let with = |index: usize| {
+        let plus = |(at, number): (usize, &i64)| (number + i64::from(at == index)).to_string();
+        let changed: Vec<String> = numbers.iter().enumerate().map(plus).collect();
+        [&[&*format!("{group} {}", changed.join(" "))], others].concat().join("\n")
     };
-    let (tokens_in, tokens_out, latency) = (count("tokensIn")??, count("tokensOut")??, count("latencyMs")?);
-    let cost = match data.get("costCents") {
-        None => 0,
-        cost => nanos(cost?, 7)?,
-    };
-    let [cached, reasoning] = [count("cachedTokens")?.unwrap_or(0), count("reasoningTokens")?.unwrap_or(0)];
-    if cost < 0 || cached > tokens_in || reasoning > tokens_out {
-        return None;
+    user.suffers(Some(&api), group, "SET", &[&with(1)]);
+    user.suffers(None, group, "SET", &[&with(0)]);
+    user.suffers(None, group, "SET", &[&with(3)]);
+    user.suffers(None, group, "SET", &[&others.join("\n")]);
+    user.suffers(None, "found nothing", "DEL", &[]);
+    let day = lines.last().and_then(|line| line.split(' ').next()).expect("a day");
+    user.suffers(None, day, "SET", &[lines[..lines.len() - 1].join("\n").as_str()]);
+    user.suffers(None, "00", "APPEND", &["\n00 1"]);
+    let tenant = on("{*}:tenant:*");
+    tenant.suffers(None, "tool:search", "HINCRBY", &["tool:search", "1"]);
+    tenant.suffers(None, group, "HDEL", &[group]);
+
+    let users = on("{*}:users:*");
+    let one: String = users.ask::<Vec<String>>("ZRANGE", &["0", "0"]).remove(0);
+    users.suffers(None, &one, "ZREM", &[&one]);
+    users.suffers(None, &one, "ZINCRBY", &["1", &one]);
+    on("{*}:months:*").suffers(None, "1999-01", "SADD", &["1999-01"]);
+    let saved = on("{*}:saved:*:website");
+    let output: String = saved.ask::<Vec<String>>("ZRANGE", &["0", "0"]).remove(0);
+    saved.suffers(None, &output, "ZREM", &[&output]);
+    saved.suffers(None, &output, "ZADD", &["1", &output]);
+    on("{*}:saved-counts:*").suffers(None, "website:deleted", "HINCRBY", &["website:deleted", "1"]);
+
+    let state = on("{*}:state");
+    let watermark = format!("watermark:{}/0", deployment.topic);
+    let stored: String = state.ask("HGET", &[&watermark]);
+    let (next, last) = stored.split_once(' ').expect("an offset and the record before it");
+    let next: i64 = next.parse().expect("an offset");
+    state.suffers(None, &watermark, "HSET", &[&watermark, &format!("{} {last}", next - 1)]);
+    state.suffers(None, &watermark, "HSET", &[&watermark, &format!("{next} 1 f")]);
+    state.suffers(None, &watermark, "HDEL", &[&watermark]);
+    state.suffers(None, "applied", "HINCRBY", &["applied", "1"]);
+    let tombstones = on("{*}:tombstones");
+    let deleted: String = tombstones.ask::<Vec<String>>("ZRANGE", &["0", "0"]).remove(0);
+    tombstones.suffers(None, &deleted, "ZREM", &[&deleted]);
+    let mut seen = on("{*}:seen:*");
+    // All shards of a day are compared as one.
+    seen.name.truncate(seen.name.rfind(':').expect("a shard"));
+    seen.suffers(None, "members", "SPOP", &[]);
+
+    oracle::assert_equal(&env, Some(&url));
+}
+
+#[test]
+fn a_key_that_no_event_explains_is_named() {
+    let (deployment, _api) = counted();
+    let tenant: Vec<String> = deployment.redis.ask("KEYS", &["indelible:*:months:*"]);
+    let bucket = tenant[0].split_once("}:").expect("a tag").0.to_owned();
+    for key in [format!("{bucket}}}:user:nobody:ever:2026-11"), "indelible:other".to_owned()] {
+        deployment.redis.ask::<()>("SET", &[&key, "a|m 1"]);
+        let said = oracle::differences(&deployment.env(), None, &["--wait", "0"]).expect_err("a key too many");
+        let name = key.strip_prefix("indelible:").expect("our namespace");
+        assert!(said.contains(name) && said.contains("no such key"), "{said}");
+        deployment.redis.ask::<()>("DEL", &[&key]);
     }
-    let tools = data.get("toolInvocations").and_then(Value::as_object).unwrap_or(&Map::new()).clone();
-    let tools = tools.into_iter().map(|(tool, calls)| Some((tool, i128::from(calls.as_u64()?))));
-    let timed = i128::from(latency.is_some());
-    let sums = [1, tokens_in, tokens_out, cached, reasoning, cost, latency.unwrap_or(0), timed];
-    Some((sums, tools.collect::<Option<_>>()?))
+    oracle::assert_equal(&deployment.env(), None);
 }
 
-/// A decimal, as a number or as text, times 10^places; half-even.
-fn nanos(value: &Value, places: usize) -> Option<i128> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let digits = format!("{whole}{fraction:0<places$}");
-    let (kept, rest) = digits.split_at(whole.len() + places);
-    let kept: i128 = kept.parse().ok()?;
-    let half = format!("5{}", "0".repeat(rest.len().saturating_sub(1)));
-    let up = !rest.is_empty() && (rest > half.as_str() || (rest == half && kept % 2 == 1));
-    Some(kept + i128::from(up))
+/// A bare record of one request.
+fn bare(id: &str, tokens: usize) -> Vec<u8> {
+    json!({"requestId": id, "createdAt": Utc::now().to_rfc3339(), "tenantId": "acme", "userId": "alice",
+        "assistant": "a", "model": "m", "tokensIn": tokens, "tokensOut": 0})
+    .to_string()
+    .into_bytes()
 }
 
-fn add(sums: &mut Sums, more: &Sums) {
-    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+#[test]
+fn names_with_other_content_on_another_partition_may_be_counted_either_way() {
+    let deployment = Deployment::new(2);
+    let running = deployment.serve();
+    // As different as powers of two: no two choices add up to the same.
+    let values: Vec<_> = (0..10).map(|i| (i % 2, bare(&format!("r{}", i / 2), 1 << i))).collect();
+    for (partition, value) in &values {
+        let record = Record { partition: Some(*partition), value: Some(value), ..Record::default() };
+        Kafka::shared().produce(&deployment.topic, record);
+    }
+    let summary = oracle::differences(&deployment.env(), Some(&running.api_url()), &["--dlq"]);
+    let summary = summary.unwrap_or_else(|differences| panic!("{differences}"));
+    assert!(summary.contains("(5 of open order)"), "{summary}");
 }
 
-fn text(value: &Value, name: &str) -> Option<String> {
-    value.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-fn month_of(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).expect("a time").format("%Y-%m").to_string()
+#[test]
+fn its_own_tests_pass() {
+    let (code, output) = oracle::unit_tests();
+    assert!(code == Some(0) && output.contains("OK"), "{output}");
 }

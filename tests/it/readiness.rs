@@ -87,8 +87,12 @@ fn redis_stands_still_until_kafka_puts_the_worker_out_of_its_group() {
     // More than the worker holds: then it no longer polls.
     flood(&deployment.topic, 80_000, |number| (Some((number % 3) as i32), "k".to_owned(), line(number + 1)));
     running.await_red("redis is not reachable");
-    let out = "maximum poll interval";
-    eventually(START, "the worker to be put out", || running.child.output().contains(out).then_some(()));
+    let kafka = Kafka::shared().admin().inner();
+    let group = format!("{}.group", deployment.topic);
+    eventually(START, "the worker to be put out of its group", || {
+        let found = kafka.fetch_group_list(Some(&group), START).ok()?;
+        found.groups().iter().all(|group| group.members().is_empty()).then_some(())
+    });
     assert!(!running.is_ready(), "ready, and out of its group");
     deployment.redis.process().expect("a stopped Redis").cont();
     deployment.await_counted();

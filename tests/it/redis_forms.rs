@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::support::authority::Authority;
 use crate::support::child::Child;
 use crate::support::deployment::Deployment;
+use crate::support::oracle;
 use crate::support::port::free_port;
 use crate::support::program::Program;
 use crate::support::redis::Redis;
@@ -27,6 +28,7 @@ fn counts(deployment: &Deployment) {
         let running = deployment.serve();
         rounds.send(deployment);
         rounds.check(&running);
+        oracle::assert_equal(&deployment.env(), None);
     }
 }
 
@@ -89,6 +91,7 @@ fn over_a_cluster_that_loses_a_master() {
     cluster.nodes[0].restart();
     rounds.flow(&deployment, || rounds.await_progress(&running));
     rounds.check(&running);
+    oracle::assert_equal(&deployment.env(), None);
 }
 
 /// `redis-server --sentinel`

@@ -58,6 +58,12 @@ impl Generator {
         Self { rng, partitions, number: 0, sent: Vec::new(), pending: Vec::new() }
     }
 
+    /// Sends as many records as that.
+    pub(crate) fn send(&mut self, topic: &str, records: usize) {
+        let messages: Vec<_> = (0..records).map(|_| self.next()).collect();
+        send(topic, &messages);
+    }
+
     fn next(&mut self) -> Message {
         let rng = &mut self.rng;
         // A key decides the partition; where nothing may depend on it, another one is as good.
@@ -136,6 +142,16 @@ impl Generator {
     }
 }
 
+/// Acknowledged by Kafka when it returns.
+fn send(topic: &str, messages: &[Message]) {
+    let keys: Vec<_> = messages.iter().map(|message| format!("{}:{}", message.user.0, message.user.1)).collect();
+    let record = |(message, key)| {
+        let Message { value, partition, .. }: &Message = message;
+        Record { partition: *partition, key: Some(key), value: value.as_deref(), ..Record::default() }
+    };
+    Kafka::shared().produce_all(topic, messages.iter().zip(keys.iter().map(String::as_str)).map(record));
+}
+
 impl Traffic {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
@@ -148,13 +164,7 @@ impl Traffic {
             for message in &messages {
                 self.users.lock().expect("no panic").entry(message.user.clone()).or_default().begun += message.tokens;
             }
-            let keys: Vec<_> =
-                messages.iter().map(|message| format!("{}:{}", message.user.0, message.user.1)).collect();
-            let record = |(message, key)| {
-                let Message { value, partition, .. }: &Message = message;
-                Record { partition: *partition, key: Some(key), value: value.as_deref(), ..Record::default() }
-            };
-            Kafka::shared().produce_all(topic, messages.iter().zip(keys.iter().map(String::as_str)).map(record));
+            send(topic, &messages);
             let now = Utc::now().timestamp_millis();
             for message in messages {
                 let mut users = self.users.lock().expect("no panic");

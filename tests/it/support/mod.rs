@@ -11,6 +11,7 @@ pub(crate) mod deployment;
 pub(crate) mod event;
 pub(crate) mod flood;
 pub(crate) mod kafka;
+pub(crate) mod oracle;
 pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod redis;

@@ -182,9 +182,12 @@ fn address() -> String {
     format!("127.0.0.1:{}", free_port())
 }
 
-/// Without the settings of whoever runs the tests.
 fn command(env: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(BINARY);
+    with_settings(Command::new(BINARY), env)
+}
+
+/// Without the settings of whoever runs the tests.
+pub(super) fn with_settings(mut command: Command, env: &[(&str, &str)]) -> Command {
     for (name, _) in std::env::vars_os() {
         if name == "RUST_LOG" || name.to_string_lossy().starts_with("INDELIBLE_") {
             command.env_remove(name);

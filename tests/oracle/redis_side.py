@@ -1,0 +1,336 @@
+"""Raw Redis, as docs/redis.md describes it. All that depends on names and layout of keys stands in this file."""
+
+import re
+from typing import NamedTuple
+
+from .difference import NOTHING, Differences
+from .fold import Fold
+from .ledger import Account, Month, Sums, Tenant, month_and_day
+from .redis_link import FAILURES, Client
+from .trouble import CannotTell
+
+BUCKETS = 64
+# The sums of a group in the order of its cell, and those of a day.
+GROUP = ("requests", "in", "out", "nanousd", "latency_ms", "latency_n", "cached", "reasoning")
+DAY = ("requests", "tokens", "nanousd")
+
+Key = str
+# What a key holds: a hash, a sorted set with its scores, the members of a set, or a text.
+Content = dict[str, str] | dict[str, float] | set[str] | str
+
+
+# Reading
+
+
+class Snapshot(NamedTuple):
+    """Every key of a namespace, by its bucket's tag and then by the rest of its name, with what it holds."""
+
+    buckets: dict[str, dict[Key, Content]]
+
+
+def read(client: Client, namespace: str) -> tuple[Snapshot, list[str]]:
+    """All of a namespace, and the keys whose names have no form of ours."""
+    buckets: dict[str, dict[Key, Content]] = {}
+    strange = []
+    form = re.compile(re.escape(namespace) + r":\{([0-9a-z]+)\}:(.+)", re.DOTALL)
+    try:
+        # A scan may name a key twice.
+        keys = sorted(set(client.scan_iter(match=f"{namespace}:*", count=1000)))
+        for some in (keys[first : first + 500] for first in range(0, len(keys), 500)):
+            for key, content in zip(some, _contents(client, some)):
+                match = form.fullmatch(key)
+                if match and content is not None:
+                    buckets.setdefault(match[1], {})[match[2]] = content
+                elif content is not None or not match:
+                    strange.append(key)
+    except FAILURES as error:
+        raise CannotTell(f"Redis can't be read: {error}") from error
+    return Snapshot(buckets), strange
+
+
+def _contents(client: Client, keys: list[str]) -> list[Content | None]:
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.type(key)
+    types = pipe.execute()
+    commands = {"hash": "hgetall", "set": "smembers", "zset": "zrange", "string": "get", "list": "llen"}
+    pipe = client.pipeline(transaction=False)
+    for key, kind in zip(keys, types):
+        if kind == "zset":
+            pipe.zrange(key, 0, -1, withscores=True)
+        elif kind != "none":
+            getattr(pipe, commands.get(kind, "type"))(key)
+    answers = iter(pipe.execute())
+    found = [None if kind == "none" else next(answers) for kind in types]
+    return [dict(content) if kind == "zset" else content for kind, content in zip(types, found)]
+
+
+# Names
+
+_RESERVED = frozenset("%:|{} \"'*?[]\\")
+
+
+def encode(name: str) -> str:
+    """An id as a part of a key or field."""
+    if name.isalnum() and name.isascii():
+        return name
+    encoded = (
+        chr(byte) if 32 < byte < 127 and chr(byte) not in _RESERVED else f"%{byte:02X}" for byte in name.encode()
+    )
+    return "".join(encoded)
+
+
+# What the log explains
+
+
+def expected_of(tenant: str, counted: Tenant) -> dict[Key, Content]:
+    """Every key of a tenant, but for those of its bucket."""
+    keys: dict[Key, Content] = {}
+    name = encode(tenant)
+    for month, used in counted.total.months.items():
+        keys[f"tenant:{name}:{month}"] = month_cells(used)
+        keys[f"users:{name}:{month}"] = {}
+    if counted.total.months:
+        keys[f"months:{name}"] = set(counted.total.months)
+    for user, account in counted.users.items():
+        for month, used in account.months.items():
+            keys[f"user:{name}:{encode(user)}:{month}"] = month_cells(used)
+            keys[f"users:{name}:{month}"][user] = float(used.total()["nanousd"])
+        for saved in account.saved():
+            key = f"saved:{name}:{encode(user)}:{encode(saved.output.kind)}"
+            keys.setdefault(key, {})[saved.output.id] = float(saved.created_ms)
+    counts = saved_counts(counted.total)
+    if counts:
+        keys[f"saved-counts:{name}"] = counts
+    return keys
+
+
+def month_cells(month: Month) -> dict[str, str]:
+    """A name and its sums for each group, tool and day."""
+    cells = {
+        f"{encode(assistant)}|{encode(model)}": _numbers(sums, GROUP)
+        for (assistant, model), sums in month.groups.items()
+        if sums
+    }
+    cells.update((f"tool:{encode(tool)}", str(calls)) for tool, calls in month.tools.items())
+    cells.update((f"{day:02}", _numbers(sums, DAY)) for day, sums in month.days.items() if sums)
+    return cells
+
+
+def _numbers(sums: Sums, order: tuple[str, ...]) -> str:
+    """Zeros at the end are left out, down to the first."""
+    numbers = [sums.get(name, 0) for name in order]
+    while len(numbers) > 1 and numbers[-1] == 0:
+        numbers.pop()
+    return " ".join(map(str, numbers))
+
+
+def saved_counts(account: Account) -> dict[str, str]:
+    """Gross created and deleted by kind, net by kind and month."""
+    counts: Sums = {}
+
+    def one_more(kind: str, what: str) -> None:
+        field = f"{encode(kind)}:{what}"
+        counts[field] = counts.get(field, 0) + 1
+
+    for _, output in account.created:
+        one_more(output.kind, "created")
+    for _, output in account.deleted:
+        one_more(output.kind, "deleted")
+    for saved in account.saved():
+        one_more(saved.output.kind, month_and_day(saved.created_ms)[0])
+    if counts:
+        counts["kinds"] = len({output.kind for _, output in account.created.keys() | account.deleted})
+    return {field: str(amount) for field, amount in counts.items()}
+
+
+def _tombstones_of(tenant: str, counted: Tenant) -> set[str]:
+    """Deleted outputs, those marked whose creation did not come yet."""
+
+    def member(mark: str, user: str, kind: str, name: str) -> str:
+        return ":".join([mark, *map(encode, (tenant, user, kind, name))])
+
+    total = counted.total
+    marked = {member("deleted", user, *output) for user, output in total.deleted}
+    return marked | {member("early", user, *output) for user, output in total.deleted - total.created.keys()}
+
+
+# Comparing
+
+
+def tag_of(snapshot: Snapshot, tenant: str) -> str | None:
+    """The bucket in which a tenant lies; None where it has no key. By its keys and not by the hash."""
+    name = encode(tenant)
+    for tag, keys in snapshot.buckets.items():
+        if f"months:{name}" in keys or f"saved-counts:{name}" in keys:
+            return tag
+    return None
+
+
+def fits(snapshot: Snapshot, tenant: str, counted: Tenant) -> bool:
+    """Whether all that Redis holds of a tenant is what was counted: to choose between what the log leaves open."""
+    trial = Differences()
+    compare_tenant(snapshot, tenant, counted, trial)
+    return not trial.all
+
+
+def compare_tenant(snapshot: Snapshot, tenant: str, counted: Tenant, differences: Differences) -> None:
+    """Field by field; what is there beside is found by `compare_strangers`."""
+    tag = tag_of(snapshot, tenant)
+    bucket = snapshot.buckets.get(tag or "", {})
+    for key, expected in expected_of(tenant, counted).items():
+        label = f"redis {{{tag or '?'}}}:{key}"
+        found = bucket.get(key)
+        if found is None:
+            differences.add(label, NOTHING, expected)
+        elif key.startswith("user:") and isinstance(found, str):
+            differences.mappings(label, dict(line.split(" ", 1) for line in found.split("\n")), expected)
+        elif isinstance(expected, dict) and isinstance(found, dict):
+            differences.mappings(label, _legible(key, found), expected)
+        else:
+            differences.equal(label, found, expected)
+
+
+def _legible(key: Key, found: dict) -> dict:
+    """Without zeros where they may stand."""
+    if key.startswith("saved-counts:"):
+        return {field: amount for field, amount in found.items() if amount != "0"}
+    return found
+
+
+def compare_strangers(snapshot: Snapshot, strange: list[str], fold: Fold, differences: Differences) -> None:
+    """No key is there that the log does not explain."""
+    for key in strange:
+        differences.add(f"redis {key}", "a key", "no such key")
+    explained: dict[str, set[Key]] = {tag: set() for tag in snapshot.buckets}
+    for tenant, counted in fold.tenants.items():
+        tag = tag_of(snapshot, tenant)
+        if tag is not None:
+            explained[tag].update(expected_of(tenant, counted))
+    for tag, keys in snapshot.buckets.items():
+        for key in keys:
+            if key not in explained[tag] and not _is_bookkeeping(key):
+                differences.add(f"redis {{{tag}}}:{key}", "a key", "no such key")
+
+
+def _is_bookkeeping(key: Key) -> bool:
+    return key in ("state", "tombstones") or re.fullmatch(r"seen:-?[0-9]+:[0-9]:[0-9]+", key) is not None
+
+
+# Buckets
+
+
+class Memory(NamedTuple):
+    """For how long, in the log's time, the worker remembers at least."""
+
+    names_ms: int
+    deleted_ms: int
+
+
+class Ends(NamedTuple):
+    """Where a partition's watermarks must stand."""
+
+    # After the last record, and after the markers of transactions behind it.
+    least: int
+    most: int
+    last_timestamp: int | None
+
+
+def ends_of(fold: Fold, log_ends: dict[tuple[str, int], int]) -> dict[str, Ends]:
+    """By `topic/partition`."""
+    ends = {}
+    for (topic, partition), most in log_ends.items():
+        offset, timestamp = fold.last.get((topic, partition), (-1, None))
+        ends[f"{topic}/{partition}"] = Ends(offset + 1, most, timestamp)
+    return ends
+
+
+def behind(client: Client, namespace: str, ends: dict[str, Ends]) -> bool:
+    """Whether a watermark of some bucket is not at its partition's end yet."""
+    try:
+        states = [client.hgetall(key) for key in client.scan_iter(match=f"{namespace}:{{*}}:state", count=1000)]
+    except FAILURES as error:
+        raise CannotTell(f"Redis can't be read: {error}") from error
+    return len(states) < BUCKETS or any(
+        _next(state.get(f"watermark:{partition}")) < end.least for state in states for partition, end in ends.items()
+    )
+
+
+def _next(watermark: str | None) -> int:
+    next_offset = (watermark or "").split(" ")[0]
+    return int(next_offset) if next_offset.isdigit() else -1
+
+
+def compare_buckets(
+    snapshot: Snapshot, fold: Fold, ends: dict[str, Ends], memory: Memory, differences: Differences
+) -> None:
+    """What the worker keeps for itself."""
+    states = {tag: keys["state"] for tag, keys in snapshot.buckets.items() if isinstance(keys.get("state"), dict)}
+    differences.equal("redis buckets with a state", len(states), BUCKETS)
+    tenants: dict[str, list[str]] = {tag: [] for tag in snapshot.buckets}
+    for tenant in fold.tenants:
+        tag = tag_of(snapshot, tenant)
+        if tag is not None:
+            tenants[tag].append(tenant)
+    for tag, state in sorted(states.items()):
+        label = f"redis {{{tag}}}:state"
+        events = sum(fold.tenants[tenant].events for tenant in tenants[tag])
+        differences.equal(f"{label} applied", state.get("applied", "0"), str(events))
+        _compare_watermarks(label, state, ends, differences)
+        _compare_seen(tag, snapshot.buckets[tag], events, fold, memory, differences)
+        deleted = set().union(*(_tombstones_of(tenant, fold.tenants[tenant]) for tenant in tenants[tag]))
+        _compare_tombstones(
+            tag, snapshot.buckets[tag], deleted, _passed_ms(state, fold) < memory.deleted_ms, differences
+        )
+
+
+def _compare_watermarks(label: str, state: dict[str, str], ends: dict[str, Ends], differences: Differences) -> None:
+    for partition, end in ends.items():
+        watermark = state.get(f"watermark:{partition}")
+        what = f"{label} watermark:{partition}"
+        if not end.least <= _next(watermark) <= end.most:
+            expected = end.least if end.least == end.most else f"{end.least} to {end.most}"
+            differences.add(what, watermark or NOTHING, expected)
+        elif end.last_timestamp is not None:
+            timestamp = (watermark or "").split(" ")[1]
+            differences.equal(f"{what} timestamp", timestamp, str(end.last_timestamp))
+    unknown = {field for field in state if field.startswith("watermark:")} - {f"watermark:{name}" for name in ends}
+    for field in sorted(unknown):
+        differences.add(f"{label} {field}", state[field], "no such partition")
+
+
+def _passed_ms(state: dict[str, str], fold: Fold) -> int:
+    """How far the log's time has gone since the first event. On a partition at rest it goes with the clock."""
+    return max((int(time) for field, time in state.items() if field.startswith("log:")), default=0) - fold.span_ms[0]
+
+
+def _compare_seen(
+    tag: str, keys: dict[Key, Content], events: int, fold: Fold, memory: Memory, differences: Differences
+) -> None:
+    """Two members an id, its name's hash and its content's; the state says how many ids each tier of a day holds."""
+    members: dict[str, int] = {}
+    for key, content in keys.items():
+        if key.startswith("seen:"):
+            tier = key[len("seen:") :].rpartition(":")[0]
+            members[tier] = members.get(tier, 0) + len(content)
+    state = keys["state"]
+    kept = {field[len("seen:") :]: int(ids) for field, ids in state.items() if field.startswith("seen:")}
+    for tier in sorted(members.keys() | kept.keys()):
+        label = f"redis {{{tag}}}:seen:{tier} members"
+        differences.equal(label, members.get(tier, 0), 2 * kept.get(tier, 0))
+        if tier not in state.get("tiers", "").split(" "):
+            differences.add(f"redis {{{tag}}}:state tiers", state.get("tiers", NOTHING), f"{tier} among them")
+    if _passed_ms(state, fold) < memory.names_ms:
+        differences.equal(f"redis {{{tag}}}:state ids of all tiers", sum(kept.values()), events)
+
+
+def _compare_tombstones(
+    tag: str, keys: dict[Key, Content], deleted: set[str], all_remembered: bool, differences: Differences
+) -> None:
+    found = set(keys.get("tombstones", {}))
+    label = f"redis {{{tag}}}:tombstones"
+    for member in sorted(found - deleted):
+        differences.add(f"{label} {member}", "a member", "no such member")
+    for member in sorted(deleted - found if all_remembered else ()):
+        differences.add(f"{label} {member}", NOTHING, "a member")
+    differences.compared += len(deleted)

@@ -1,0 +1,1 @@
+"""Tests of the oracle's rules: `PYTHONPATH=tests python -m unittest discover -s tests/oracle -t tests`."""
