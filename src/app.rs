@@ -104,7 +104,8 @@ pub fn worker(
 ) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
     let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
     let tools = Tools {
-        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group),
+        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
+            .taking_over(config.takeover),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
         metrics: Arc::clone(metrics),
         limits,
@@ -121,7 +122,7 @@ pub fn worker(
 }
 
 /// What every consumer of ours is set to; the settings refuse to override what correctness rests on.
-fn consumer(config: &Config) -> ClientConfig {
+pub fn consumer(config: &Config) -> ClientConfig {
     let mut kafka = ClientConfig::new();
     kafka
         // Preferences, which INDELIBLE_KAFKA_PROPERTIES may change.

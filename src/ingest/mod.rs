@@ -1,10 +1,13 @@
 //! From Kafka's bytes to flushes: decode, batch and order them, and see each to its end.
 //!
-//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`. I/O: `source` (Kafka in), `dead_letter`
+//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `accept`, `bootstrap`. I/O: `survey` (questions of an
+//! operator), `source` (Kafka in), `dead_letter`
 //! (Kafka out), `job` (one batch into the store), `session` (the only place that decides order), `worker`
 //! (sessions until told to stop). Never names Redis or HTTP. Read `worker.rs`, then `session.rs`.
 
+pub mod accept;
 pub mod batch;
+pub mod bootstrap;
 pub mod dead_letter;
 pub mod decode;
 pub mod failure;
@@ -18,5 +21,6 @@ mod session;
 pub mod source;
 pub mod span;
 pub mod start;
+pub mod survey;
 pub mod topics;
 pub mod worker;

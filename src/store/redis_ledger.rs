@@ -5,15 +5,17 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use redis::{Cmd, Value, cmd};
 
-use crate::domain::bucket::{BUCKETS, Bucket};
+use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
-use crate::domain::position::{Position, TopicPartition};
+use crate::domain::position::TopicPartition;
 use crate::domain::seen::Generation;
 
 use super::call::Call;
-use super::keys::{self, Keyspace, LAYOUT_VERSION};
+use super::keys::{self, Keyspace};
 use super::link::{Link, is_no_script};
-use super::{Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError};
+use super::namespace::Namespace;
+use super::reply::{parse_watermark, text, unreadable};
+use super::{Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError};
 
 /// The script that applies a flush: what reads its arguments, and what it does with them.
 pub const APPLY: &str = concat!(include_str!("call.lua"), include_str!("apply.lua"));
@@ -23,15 +25,23 @@ pub struct RedisLedger {
     link: Arc<Link>,
     keyspace: Keyspace,
     retention: Retention,
-    /// The consumer group that counts into the namespace: two of them would count everything twice.
-    group: Box<str>,
+    namespace: Namespace,
     script: Arc<str>,
     sha: Arc<str>,
 }
 
 impl RedisLedger {
     pub fn new(link: Arc<Link>, keyspace: Keyspace, retention: Retention, group: &str) -> Self {
-        Self { link, keyspace, retention, group: group.into(), script: "".into(), sha: "".into() }.with_script(APPLY)
+        let namespace = Namespace::new(Arc::clone(&link), keyspace.clone(), group);
+        Self { link, keyspace, retention, namespace, script: "".into(), sha: "".into() }.with_script(APPLY)
+    }
+
+    /// Has the first [`Ledger::prepare`] take the namespace from another group.
+    pub fn taking_over(self, takeover: bool) -> Self {
+        if takeover {
+            self.namespace.take_over();
+        }
+        self
     }
 
     /// Another script in the place of [`APPLY`]: a test of the tests has a wrong one.
@@ -48,42 +58,6 @@ impl RedisLedger {
             answer => answer,
         }
     }
-
-    async fn claim(&self, bucket: Bucket) -> Result<(), StoreError> {
-        let buckets = BUCKETS.to_string();
-        let ours = [("layout", LAYOUT_VERSION), ("buckets", &buckets), ("group", &self.group)];
-        let state = self.keyspace.state(bucket);
-        for (field, value) in ours {
-            // One by one: a crash in between leaves fields that the next start finds to be its own.
-            self.link.query(cmd("HSETNX").arg(&state).arg(field).arg(value)).await?;
-            let found = self.link.query(cmd("HGET").arg(&state).arg(field)).await?;
-            let found = text(&found).unwrap_or_default();
-            if found != value {
-                return Err(StoreError::Unusable(format!(
-                    "the redis key {state} says {field} {found:?}, and this process has {value:?}; \
-                     use the same setting, or another INDELIBLE_NAMESPACE"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    async fn check_eviction(&self) -> Result<(), StoreError> {
-        let info = self.link.query(cmd("INFO").arg("memory")).await?;
-        let mut texts = Vec::new();
-        collect_texts(&info, &mut texts);
-        let policies =
-            texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("maxmemory_policy:"));
-        for policy in policies {
-            if policy.trim() != "noeviction" {
-                return Err(StoreError::Unusable(format!(
-                    "redis has maxmemory-policy {}, which may throw counters away; set it to noeviction",
-                    policy.trim()
-                )));
-            }
-        }
-        Ok(())
-    }
 }
 
 fn command(verb: &str, script: &str, call: &Call) -> Cmd {
@@ -93,30 +67,33 @@ fn command(verb: &str, script: &str, call: &Call) -> Cmd {
 }
 
 impl Ledger for RedisLedger {
-    async fn prepare(&self) -> Result<(), StoreError> {
-        self.check_eviction().await?;
-        try_join_all(Bucket::all().map(|bucket| self.claim(bucket))).await.map(drop)
+    async fn prepare(&self) -> Result<Prepared, StoreError> {
+        self.namespace.prepare().await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.check_eviction().await
+        self.namespace.check().await
     }
 
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
-        let fields = [keys::watermark_field(partition), keys::log_field(partition)];
+        let fields = [keys::watermark_field(partition), keys::log_field(partition), keys::resume_field(partition)];
         let stands = try_join_all(Bucket::all().map(|bucket| {
             let (state, fields) = (self.keyspace.state(bucket), &fields);
             async move {
                 let stored = self.link.query(cmd("HMGET").arg(&state).arg(fields)).await?;
                 let Value::Array(stored) = &stored else { return Err(unreadable(&stored)) };
-                let [watermark, log_time] = stored.as_slice() else { return Err(unreadable(&Value::Nil)) };
+                let [watermark, log_time, resume] = stored.as_slice() else { return Err(unreadable(&Value::Nil)) };
                 let watermark = (*watermark != Value::Nil).then(|| parse_watermark(&state, watermark)).transpose()?;
-                Ok((watermark, text(log_time).and_then(|log_time| log_time.parse().ok()).unwrap_or(0)))
+                let log_time = text(log_time).and_then(|log_time| log_time.parse().ok()).unwrap_or(0);
+                Ok((watermark, TimeMs(log_time), *resume != Value::Nil))
             }
         }))
         .await?;
-        let log_time = TimeMs(stands.iter().map(|(_, log_time)| *log_time).max().unwrap_or(0));
-        Ok(Standing { watermarks: stands.into_iter().map(|(watermark, _)| watermark).collect(), log_time })
+        Ok(Standing {
+            watermarks: stands.iter().map(|(watermark, ..)| *watermark).collect(),
+            log_times: stands.iter().map(|(_, log_time, _)| *log_time).collect(),
+            unfinished: stands.iter().any(|(.., unfinished)| *unfinished),
+        })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
@@ -126,11 +103,6 @@ impl Ledger for RedisLedger {
         let answer = self.call(&call).await?;
         read_outcome(&answer, &self.keyspace.state(flush.bucket))
     }
-}
-
-fn parse_watermark(state: &str, stored: &Value) -> Result<Position, StoreError> {
-    let damaged = || StoreError::Corrupt { key: state.to_owned(), detail: format!("a watermark holds {stored:?}") };
-    text(stored).and_then(|stored| stored.parse().ok()).ok_or_else(damaged)
 }
 
 /// The outcome that an answer of the script says.
@@ -164,25 +136,4 @@ pub fn read_outcome(answer: &Value, state: &str) -> Result<Outcome, StoreError> 
 fn read_repeat(pair: &[&str]) -> Option<Repeat> {
     let [index, conflict] = pair else { return None };
     Some(Repeat { index: index.parse().ok()?, conflict: *conflict == "1" })
-}
-
-fn unreadable(answer: &Value) -> StoreError {
-    StoreError::Unusable(format!("redis gave an answer that the script never gives: {answer:?}"))
-}
-
-pub(super) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
-        _ => None,
-    }
-}
-
-/// All texts in an answer, however nested: a cluster answers INFO once a node.
-fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
-    match value {
-        Value::Array(parts) => parts.iter().for_each(|part| collect_texts(part, texts)),
-        Value::Map(pairs) => pairs.iter().for_each(|(_, part)| collect_texts(part, texts)),
-        other => texts.extend(text(other)),
-    }
 }

@@ -19,6 +19,7 @@ mod layers;
 mod lost_state;
 mod made;
 mod memory;
+mod namespace;
 mod oracle;
 mod reader;
 mod real_requests;

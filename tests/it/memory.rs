@@ -14,7 +14,7 @@ use indelible::domain::seen::{Generation, SHARDS, SeenId};
 
 use indelible::store::call::{COUNTER_FIELDS, Call, DAY_FIELDS, MOST_AMOUNT};
 use indelible::store::keys::{self, Keyspace};
-use indelible::store::{Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError};
+use indelible::store::{Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError};
 
 /// A stored value. Numbers in hashes are kept as texts, as Redis does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -310,8 +310,8 @@ fn keep(stored: &mut Content, changed: Content) {
 }
 
 impl Ledger for MemoryLedger {
-    async fn prepare(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn prepare(&self) -> Result<Prepared, StoreError> {
+        Ok(Prepared::default())
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -321,12 +321,13 @@ impl Ledger for MemoryLedger {
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
         let (stored, mark, log) = (self.lock(), keys::watermark_field(partition), keys::log_field(partition));
         let watermarks = Bucket::all().map(|bucket| self.watermark(&stored, bucket, &mark)).collect();
-        let states = Bucket::all().filter_map(|bucket| stored.get(&self.keyspace.state(bucket)));
-        let log_times = states.filter_map(|state| match state {
+        let states = Bucket::all().map(|bucket| stored.get(&self.keyspace.state(bucket)));
+        let log_time = |state: Option<&Entry>| match state? {
             Entry::Hash(fields) => fields.get(&log)?.parse().ok(),
             _ => None,
-        });
-        Ok(Standing { watermarks, log_time: TimeMs(log_times.max().unwrap_or(0)) })
+        };
+        let log_times = states.map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
+        Ok(Standing { watermarks, log_times, unfinished: false })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

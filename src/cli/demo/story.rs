@@ -88,7 +88,7 @@ impl<'e> Story<'e> {
         block_in_place(|| self.emitter.finish())?;
         // Every event that has reached Kafka before now is in an answer as of now.
         let now = TimeMs(clock::now_ms());
-        let as_of = async || Ok(self.usage(None).await?.as_of);
+        let as_of = async || Ok(self.usage(None).await?.freshness.as_of);
         wait("the age of the counters", as_of, |as_of| *as_of >= Some(now)).await?;
         self.show(&must).await?;
         println!("\n  the same event again: counted once, its id is known");
