@@ -131,7 +131,10 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             let config = Config { takeover, ..config };
             in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await)
         }
-        Command::Offsets { what } => in_runtime(&config, async |_| offsets::run(&config, &what).await),
+        Command::Offsets { what } => in_runtime(&config, async |shutdown| {
+            let ended = shutdown.run_until_cancelled(offsets::run(&config, &what)).await;
+            ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted; running it again does the rest")))
+        }),
         Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(&config, once, shutdown).await),
         // Brokers that can't be reached show while they are waited for.
         Command::Emit { file, lenient } => {

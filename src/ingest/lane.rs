@@ -259,3 +259,7 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/ingest/lane.rs"]
+mod tests;

@@ -89,42 +89,19 @@ impl RedisReader {
     /// What a bucket's state says of the answers that come from it.
     fn freshness(&self, state: &Hash, key: &str) -> Result<Freshness, StoreError> {
         check_counting(state, key)?;
-        Ok(Freshness { as_of: self.as_of(state, key)?, gaps: self.gaps(state, key)? })
+        Ok(Freshness { as_of: self.as_of(state, key)?, gaps: read_gaps(state, key)? })
     }
 
     /// The log time that every partition of our topics has passed.
     fn as_of(&self, state: &Hash, key: &str) -> Result<Option<TimeMs>, StoreError> {
-        let times = self.of_partitions(state, keys::LOG);
+        let ours = |of: &TopicPartition| self.topics.iter().any(|topic| **topic == *of.topic);
+        let times = of_partitions(state, keys::LOG).filter(|(of, ..)| ours(of));
         let times = times.map(|(_, field, value)| value.parse().map(TimeMs).map_err(|_| damaged(key, field, value)));
         let times = times.collect::<Result<Vec<_>, _>>()?;
         let all = state.iter().find(|(field, _)| field == "partitions").and_then(|(_, all)| all.parse().ok());
         // 0: a partition is assigned, and nothing of it was read yet.
         let known = times.len() >= all.unwrap_or(1_usize) && times.iter().all(|time| time.0 > 0);
         Ok(times.into_iter().min().filter(|_| known))
-    }
-
-    /// What an operator has accepted as never counted.
-    fn gaps(&self, state: &Hash, key: &str) -> Result<Vec<(TopicPartition, Gap)>, StoreError> {
-        let mut gaps = Vec::new();
-        for (partition, field, value) in self.of_partitions(state, keys::GAP) {
-            let read: Gaps = value.parse().map_err(|_| damaged(key, field, value))?;
-            gaps.extend(read.iter().map(|gap| (partition.clone(), *gap)));
-        }
-        gaps.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(gaps)
-    }
-
-    /// The fields `what:TOPIC/PARTITION` of a state that are about our topics.
-    fn of_partitions<'a>(
-        &'a self,
-        state: &'a Hash,
-        what: &'a str,
-    ) -> impl Iterator<Item = (TopicPartition, &'a String, &'a String)> {
-        state.iter().filter_map(move |(field, value)| {
-            let (found, partition) = field.split_once(':')?;
-            let partition: TopicPartition = partition.parse().ok().filter(|_| found == what)?;
-            self.topics.iter().any(|ours| **ours == *partition.topic).then_some((partition, field, value))
-        })
     }
 
     fn ask_saved(&self, ask: &mut Pipeline, key: &str, month: Month) {
@@ -315,6 +292,25 @@ fn parse<T: FromRedisValue>(value: Value, key: impl Fn() -> String) -> Result<T,
 
 fn corrupt(key: String, Damage(detail): Damage) -> StoreError {
     StoreError::Corrupt { key, detail }
+}
+
+/// The fields `what:TOPIC/PARTITION` of a state, as partition, field and value.
+fn of_partitions<'a>(state: &'a Hash, what: &'a str) -> impl Iterator<Item = (TopicPartition, &'a String, &'a String)> {
+    state.iter().filter_map(move |(field, value)| {
+        let (found, partition) = field.split_once(':')?;
+        Some((partition.parse().ok().filter(|_| found == what)?, field, value))
+    })
+}
+
+/// What an operator has accepted as never counted, of any topic: the counters hold what came of all of them.
+fn read_gaps(state: &Hash, key: &str) -> Result<Vec<(TopicPartition, Gap)>, StoreError> {
+    let mut gaps = Vec::new();
+    for (partition, field, value) in of_partitions(state, keys::GAP) {
+        let read: Gaps = value.parse().map_err(|_| damaged(key, field, value))?;
+        gaps.extend(read.iter().map(|gap| (partition.clone(), *gap)));
+    }
+    gaps.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(gaps)
 }
 
 /// Refuses a state from which zeros would be untrue: one of another layout, and one in which nothing is counted, be

@@ -32,7 +32,7 @@ fn counts(deployment: &Deployment) {
 
 /// Waits until readiness says `why`.
 #[track_caller]
-fn await_red(running: &Running, why: &str) {
+pub(crate) fn await_red(running: &Running, why: &str) {
     let mut last = String::new();
     let red = within(START, || {
         last = fetch(&format!("http://{}/readyz", running.ops_address()), &[]).ok()?.body;
@@ -42,7 +42,7 @@ fn await_red(running: &Running, why: &str) {
 }
 
 #[track_caller]
-fn await_green(running: &Running) {
+pub(crate) fn await_green(running: &Running) {
     eventually(START, "/readyz to be green", || running.is_ready().then_some(()));
 }
 

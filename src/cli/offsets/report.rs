@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::domain::bucket::BUCKETS;
 use crate::domain::calendar::TimeMs;
 use crate::domain::gap::{Gap, GapKind};
 use crate::domain::position::{Offset, TopicPartition};
@@ -135,8 +136,11 @@ fn text(rows: &[Row]) -> String {
     }
     for (row, gap) in rows.iter().flat_map(|row| row.gaps.iter().map(move |gap| (row, gap))) {
         let AcceptedGap { from, to, kind, accepted_at, buckets } = gap;
-        let _ =
-            writeln!(text, "\n{}: accepted gap {from}..{to} ({kind}), {accepted_at}, {buckets} buckets", row.name());
+        let _ = writeln!(
+            text,
+            "\n{}: accepted gap {from}..{to} ({kind}), {accepted_at}, {buckets} of {BUCKETS} buckets",
+            row.name()
+        );
     }
     for (name, problem) in rows.iter().filter_map(|row| Some((row.failure?, row.problem.as_ref()?))) {
         let _ = writeln!(text, "\n{name}: {problem}");
@@ -176,7 +180,7 @@ pub(super) fn say_bootstrapped(changes: &[Change], dry_run: bool) {
         } else {
             String::new()
         };
-        println!("{}: {} buckets {verb} at offset {}{note}", partition.argument(), of.len(), first.0);
+        println!("{}: {} of {BUCKETS} buckets {verb} at offset {}{note}", partition.argument(), of.len(), first.0);
     }
 }
 
