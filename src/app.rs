@@ -41,8 +41,9 @@ const WORKER_PATIENCE: Patience = Patience { connect: Duration::from_secs(2), re
 const API_PATIENCE: Patience = Patience { connect: Duration::from_secs(1), response: Duration::from_secs(1) };
 /// How long open requests may take to end.
 const CLOSE: Duration = Duration::from_secs(5);
-/// How often the API's way to Redis is tried for `/readyz`.
+/// How often the API's way to Redis is tried for `/readyz`, while it is open and while it isn't.
 const PING: Duration = Duration::from_secs(2);
+const PING_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs the process until `shutdown`.
 ///
@@ -174,10 +175,16 @@ pub fn listen(listener: TcpListener, router: Router, shutdown: &CancellationToke
 /// Keeps the API's readiness true.
 pub async fn watch(reader: Arc<dyn Reader>, latch: Latch) {
     loop {
-        match reader.ping().await {
-            Ok(()) => latch.ready(clock::instant(), PING * 5),
-            Err(error) => latch.not_ready(error.to_string()),
-        }
-        tokio::time::sleep(PING).await;
+        let pause = match reader.ping().await {
+            Ok(()) => {
+                latch.ready(clock::instant(), PING * 5);
+                PING
+            }
+            Err(error) => {
+                latch.not_ready(error.to_string());
+                PING_AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
 }

@@ -20,6 +20,12 @@ fn count_one(deployment: &Deployment, rounds: &Rounds) {
     let mut running = deployment.serve();
     rounds.send(deployment);
     rounds.check(&running);
+    ends(&mut running);
+}
+
+/// In order: the group then knows at once that it is gone.
+#[track_caller]
+fn ends(running: &mut Running) {
     running.child.terminate();
     assert!(running.child.wait(START).success());
 }
@@ -38,7 +44,7 @@ fn a_server_that_loads_is_waited_for_also_when_it_is_killed_meanwhile() {
     rounds.send(&deployment);
     deployment.redis.ask::<()>("SAVE", &[]);
     deployment.redis.restart_unready();
-    let running = worker(&deployment);
+    let mut running = worker(&deployment);
     await_red(&running, "loading the dataset");
     deployment.redis.restart_unready();
     await_red(&running, "loading the dataset");
@@ -49,7 +55,7 @@ fn a_server_that_loads_is_waited_for_also_when_it_is_killed_meanwhile() {
     deployment.redis.restart_unready();
     await_red(&running, "loading the dataset");
     await_green(&running);
-    drop(running);
+    ends(&mut running);
     rounds.check(&deployment.serve());
 }
 
@@ -59,20 +65,20 @@ fn a_replica_is_waited_for_until_it_is_a_master() {
     let (deployment, rounds) = (Deployment::new(2), Rounds::default());
     let redis = &deployment.redis;
     redis.ask::<()>("REPLICAOF", &["127.0.0.1", &master.port().to_string()]);
-    let running = worker(&deployment);
+    let mut running = worker(&deployment);
     await_red(&running, "read only replica");
     redis.ask::<()>("REPLICAOF", &["NO", "ONE"]);
     await_green(&running);
-    drop(running);
+    ends(&mut running);
 
     // One that has lost its master and answers nothing.
     redis.ask::<()>("CONFIG", &["SET", "replica-serve-stale-data", "no"]);
     redis.ask::<()>("REPLICAOF", &["127.0.0.1", &free_port().to_string()]);
-    let running = worker(&deployment);
+    let mut running = worker(&deployment);
     await_red(&running, "MASTER is down");
     redis.ask::<()>("REPLICAOF", &["NO", "ONE"]);
     await_green(&running);
-    drop(running);
+    ends(&mut running);
     count_one(&deployment, &rounds);
 }
 

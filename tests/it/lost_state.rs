@@ -374,11 +374,12 @@ fn a_namespace_is_taken_over_by_another_group_while_the_first_still_runs() {
     };
     dies(&mut second(&[]), "group_mismatch", "start once with `indelible serve --takeover`");
     rounds.flow(&deployment, || {
-        let taking = second(&[("INDELIBLE_TAKEOVER", "true")]);
-        await_green(&taking);
+        let mut taking = second(&[("INDELIBLE_TAKEOVER", "true")]);
         dies(&mut first, "group_mismatch", "counts into this namespace");
         assert!(taking.child.output().contains("took the namespace over"), "{}", taking.child.output());
+        await_green(&taking);
         rounds.await_progress(&taking);
+        ends(&mut taking);
     });
     // It is not told again.
     let running = second(&[]);
