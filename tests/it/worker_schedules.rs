@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::ids::TenantId;
-use indelible::domain::position::{Offset, TopicPartition};
+use indelible::domain::position::{Offset, Position, TopicPartition};
 use indelible::ingest::batch::Rejected;
 use indelible::ingest::dead_letter::DeadLetters;
 use indelible::ingest::decode::{Bounds, Reason};
@@ -19,7 +19,7 @@ use indelible::ingest::limits::Limits;
 use indelible::ingest::record::{Chunk, Record};
 use indelible::ingest::start::{LogFacts, start};
 use indelible::ops::metrics::Metrics;
-use indelible::store::keys::Keyspace;
+use indelible::store::keys::{Keyspace, watermark_field};
 use indelible::store::{Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -172,6 +172,17 @@ impl World {
         self.store.restore(content);
     }
 
+    /// One bucket is lost with all its keys, and an operator has it counted again from the start of the log.
+    fn lose(&mut self) {
+        let tenant = TenantId::new(TENANTS[self.rng.random_range(0..3)]).expect("an id");
+        let state = Keyspace::new("n").state(Bucket::of(&tenant));
+        let mut content = self.store.content();
+        content.retain(|key, _| !key.starts_with(state.trim_end_matches("state")));
+        let start = |partition| (watermark_field(&at(partition)), Position::START.to_string());
+        content.insert(state, Entry::Hash((0..PARTITIONS).map(start).collect()));
+        self.store.restore(content);
+    }
+
     async fn run(&mut self) {
         self.open().await;
         // The first beat makes the partitions known, as in the worker; before it there is nothing to go back to.
@@ -185,6 +196,7 @@ impl World {
                 0 => self.open().await,
                 1 | 2 => self.snapshots.push(self.store.content()),
                 3 => self.roll_back(),
+                4 => self.lose(),
                 luck => self.step(luck < 15).await,
             }
         }
