@@ -41,8 +41,9 @@ const WORKER_PATIENCE: Patience = Patience { connect: Duration::from_secs(2), re
 const API_PATIENCE: Patience = Patience { connect: Duration::from_secs(1), response: Duration::from_secs(1) };
 /// How long open requests may take to end.
 const CLOSE: Duration = Duration::from_secs(5);
-/// How often the API's way to Redis is tried for `/readyz`.
+/// How often the API's way to Redis is tried for `/readyz`, while it is open and while it isn't.
 const PING: Duration = Duration::from_secs(2);
+const PING_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs the process until `shutdown`.
 ///
@@ -100,7 +101,8 @@ pub fn worker(
     let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
     let tools = Tools {
         ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
-            .with_caps(config.caps),
+            .with_caps(config.caps)
+            .taking_over(config.takeover),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
         metrics: Arc::clone(metrics),
         limits,
@@ -129,7 +131,7 @@ const PREFERRED: [(&str, &str); 7] = [
 ];
 
 /// What every consumer of ours is set to; the settings refuse to override what correctness rests on.
-fn consumer(config: &Config) -> ClientConfig {
+pub fn consumer(config: &Config) -> ClientConfig {
     // A clone, and not what `config_map` tells: that has placeholders for passwords.
     let mut kafka = config.kafka.clone();
     for (property, preferred) in PREFERRED {
@@ -178,10 +180,16 @@ pub fn listen(listener: TcpListener, router: Router, shutdown: &CancellationToke
 /// Keeps the API's readiness true.
 pub async fn watch(reader: Arc<dyn Reader>, latch: Latch) {
     loop {
-        match reader.ping().await {
-            Ok(()) => latch.ready(clock::instant(), PING * 5),
-            Err(error) => latch.not_ready(error.to_string()),
-        }
-        tokio::time::sleep(PING).await;
+        let pause = match reader.ping().await {
+            Ok(()) => {
+                latch.ready(clock::instant(), PING * 5);
+                PING
+            }
+            Err(error) => {
+                latch.not_ready(error.to_string());
+                PING_AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
 }

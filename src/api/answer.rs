@@ -17,19 +17,31 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::domain::counters::{Counters, Overflow};
 use crate::domain::{calendar::TimeMs, money::NanoDollars};
-use crate::store::AsOf;
+use crate::domain::{gap::Gap, position::TopicPartition};
+use crate::store::Freshness;
 
 use super::{ApiState, Problem};
 
 /// What an endpoint that asks the store returns.
 pub(super) type Answer<T> = Result<Dated<T>, Problem>;
 
+/// What the store knows, and what it says that it doesn't.
+#[derive(Debug, Serialize, ToSchema)]
+struct Known<T> {
+    #[serde(flatten)]
+    content: T,
+    /// Absent where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    gaps: Vec<AcceptedGap>,
+}
+
 /// An answer from the store, and how fresh it is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dated<T> {
     #[serde(flatten)]
-    content: T,
+    content: Known<T>,
     /// Every event that reached Kafka before this instant is in the answer; null while nothing was ever counted.
     #[schema(required, format = DateTime)]
     as_of: Option<String>,
@@ -38,10 +50,44 @@ pub(super) struct Dated<T> {
     lag_seconds: Option<i64>,
 }
 
+/// Records that are not in the answer and never will be: they were gone from Kafka before they were counted, and an
+/// operator has accepted that.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AcceptedGap {
+    topic: String,
+    partition: i32,
+    /// The first offset that was not counted.
+    from: i64,
+    /// The offset at which counting went on; where the log was `replaced`, in the present log, and `from` in the
+    /// earlier one.
+    to: i64,
+    #[schema(format = DateTime)]
+    accepted_at: String,
+    /// `deleted`: by retention, before it was counted. `before_start`: the log no longer began at 0 when counting
+    /// began. `replaced`: the log is another one than was counted before.
+    kind: &'static str,
+}
+
+impl AcceptedGap {
+    fn of((TopicPartition { topic, partition }, gap): (TopicPartition, Gap)) -> Self {
+        Self {
+            topic: topic.to_string(),
+            partition,
+            from: gap.from.0,
+            to: gap.to.0,
+            accepted_at: rfc3339_ms(gap.accepted),
+            kind: gap.kind.as_str(),
+        }
+    }
+}
+
 impl<T> Dated<T> {
-    pub(super) fn new(state: &ApiState, content: T, as_of: AsOf) -> Self {
+    pub(super) fn new(state: &ApiState, content: T, freshness: Freshness) -> Self {
+        let Freshness { as_of, gaps } = freshness;
         // The store's clock may be ahead of ours.
         let lag = |time: TimeMs| (TimeMs::of((state.now)()).0.saturating_sub(time.0) / 1000).max(0);
+        let content = Known { content, gaps: gaps.into_iter().map(AcceptedGap::of).collect() };
         Self { content, as_of: as_of.map(rfc3339_ms), lag_seconds: as_of.map(lag) }
     }
 }

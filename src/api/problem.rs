@@ -33,6 +33,7 @@ impl Kind {
     const STORE_DAMAGED: Self = Self("store-damaged", "Counters damaged", 500);
     const INTERNAL: Self = Self("internal", "Internal error", 500);
     const STORE_UNAVAILABLE: Self = Self("store-unavailable", "Counters not readable now", 503);
+    const NOT_COUNTING: Self = Self("not-counting", "Nothing is counted here", 503);
     const STORE_UNUSABLE: Self = Self("store-unusable", "Counters not readable", 503);
 }
 
@@ -85,7 +86,13 @@ impl From<StoreError> for Problem {
                 (Kind::STORE_DAMAGED, None, "the stored counters are damaged; the log names the key by the request id")
             }
             StoreError::Crowded { .. } => return Self::new(Kind::CROWDED, error.to_string()),
-            StoreError::Unusable(_) => {
+            StoreError::NotCounting { .. } => (
+                Kind::NOT_COUNTING,
+                Some(5),
+                "no worker has counted here yet, or what was counted is lost: zeros would be untrue. Start a worker; if \
+                 it stops with state_lost, `indelible offsets show` says what can be done",
+            ),
+            StoreError::Unusable(_) | StoreError::Unfit(_) => {
                 (Kind::STORE_UNUSABLE, None, "the counters can't be read until an operator helps")
             }
         };
@@ -144,6 +151,6 @@ pub(super) enum Others {
 pub(super) enum StoreFails {
     #[response(status = 500, description = "overflow, store-damaged or internal", content_type = MIME)]
     Damaged(Problem),
-    #[response(status = 503, description = "store-unavailable (`retry-after`) or store-unusable", content_type = MIME)]
+    #[response(status = 503, description = "store-unavailable, not-counting (both with `retry-after`) or store-unusable", content_type = MIME)]
     Away(Problem),
 }

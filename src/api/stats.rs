@@ -162,7 +162,7 @@ pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Quer
         quota: Quota { limit_tokens, used_tokens, percent },
         recent_activity: usage.recent.into_iter().map(activity).collect(),
     };
-    Ok(Dated::new(&state, answer, usage.as_of))
+    Ok(Dated::new(&state, answer, usage.freshness))
 }
 
 /// A tenant's usage and saved outputs
@@ -173,7 +173,7 @@ pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Quer
 )]
 pub(super) async fn tenant_stats(state: State<ApiState>, whose: Whose, query: Query<MonthQuery>) -> Answer<Stats> {
     let (stats, usage) = stats(&state, &whose.0, query.0.month).await?;
-    Ok(Dated::new(&state, stats, usage.as_of))
+    Ok(Dated::new(&state, stats, usage.freshness))
 }
 
 async fn stats(state: &ApiState, scope: &Scope, month: Option<Month>) -> Result<(Stats, Usage), Problem> {

@@ -87,7 +87,7 @@ pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Quer
     let bucket = query.bucket.unwrap_or_default();
     let starts = query.starts(bucket, (state.now)())?;
     // By the first day of a bucket.
-    let (sums, as_of) = match bucket {
+    let (sums, freshness) = match bucket {
         Bucket::Day => {
             let (first, last) = (midnight(starts[0]), midnight(starts[starts.len() - 1]));
             state.ask(state.reader.days(&scope, Month::of(first), Month::of(last))).await?
@@ -99,13 +99,13 @@ pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Quer
                 let sum = DayUsage { requests: total.requests, tokens: total.total_tokens()?, cost: total.cost };
                 Ok((month.start().date_naive(), sum))
             });
-            (sums.collect::<Result<_, Overflow>>()?, usage.as_of)
+            (sums.collect::<Result<_, Overflow>>()?, usage.freshness)
         }
     };
     let figures = |start| figures(bucket, start, sums.get(&start).copied().unwrap_or_default());
     let (tenant_id, user_id) = (scope.tenant.to_string(), scope.user.map(|user| user.to_string()));
     let series = Series { tenant_id, user_id, bucket, buckets: starts.into_iter().map(figures).collect() };
-    Ok(Dated::new(&state, series, as_of))
+    Ok(Dated::new(&state, series, freshness))
 }
 
 fn figures(bucket: Bucket, start: NaiveDate, DayUsage { requests, tokens, cost }: DayUsage) -> BucketFigures {

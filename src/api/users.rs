@@ -86,7 +86,7 @@ pub(super) async fn users(state: State<ApiState>, whose: Whose, Query(query): Qu
         users: page.users.iter().map(figures).collect::<Result<_, Overflow>>()?,
         next_cursor: page.next.map(|end| write(&tenant, month, sort, &end)).transpose()?,
     };
-    Ok(Dated::new(&state, users, page.as_of))
+    Ok(Dated::new(&state, users, page.freshness))
 }
 
 /// Month, order and place asked for. A cursor names its list: handed to another list it is refused rather than

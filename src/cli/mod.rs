@@ -5,6 +5,7 @@ pub mod demo;
 pub mod dlq;
 pub mod emit;
 pub mod healthcheck;
+pub mod offsets;
 pub mod settings;
 
 use std::process::ExitCode;
@@ -16,13 +17,15 @@ use crate::app::{self, Role};
 use crate::ingest::schemas;
 use crate::ops::{shutdown, telemetry};
 
+use offsets::OffsetsCommand;
 use settings::{Config, Settings};
 
 /// Settings that can't be used (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
 /// Done, but some of the dead letters that were asked for can't be counted now either.
 const EXIT_SOME_LEFT: u8 = 2;
-/// What the demo logs: not the records that its story has rejected, nor what its broker does not know.
+/// What commands that speak to a person log: not the records that the demo's story has rejected, nor what its broker
+/// does not know.
 const QUIET: &str = "warn,librdkafka=error,indelible::ingest::job=error,indelible::ingest::topics=error";
 
 /// Usage metering for AI services: Kafka events into Redis counters, exactly once.
@@ -44,6 +47,9 @@ enum Command {
         /// What this process does.
         #[arg(long, env = "INDELIBLE_ROLE", value_enum, default_value = "all")]
         role: Role,
+        /// Take the namespace over from the consumer group that counts into it now, once at the start.
+        #[arg(long, env = "INDELIBLE_TAKEOVER")]
+        takeover: bool,
     },
     /// Show the whole thing on this machine: a Kafka in this process, a private redis-server, a short story.
     Demo {
@@ -63,6 +69,11 @@ enum Command {
     Dlq {
         #[command(subcommand)]
         what: dlq::Dlq,
+    },
+    /// Show where counting stands, and decide what happens when state or records were lost.
+    Offsets {
+        #[command(subcommand)]
+        what: OffsetsCommand,
     },
     /// Print the JSON Schema of an event type, or list the types.
     Schema {
@@ -108,7 +119,7 @@ pub fn run() -> ExitCode {
             Ok(mut config) => {
                 let logs_said =
                     matches.value_source("log_filter").is_some_and(|from| from != ValueSource::DefaultValue);
-                if matches!(command, Command::Demo { .. }) && !logs_said {
+                if matches!(command, Command::Demo { .. } | Command::Offsets { .. }) && !logs_said {
                     config.log_filter = QUIET.to_owned();
                 }
                 run_with(command, config)
@@ -124,7 +135,14 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             println!("the settings are fine");
             return ExitCode::SUCCESS;
         }
-        Command::Serve { role } => in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await),
+        Command::Serve { role, takeover } => {
+            let config = Config { takeover, ..config };
+            in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await)
+        }
+        Command::Offsets { what } => in_runtime(&config, async |shutdown| {
+            let ended = shutdown.run_until_cancelled(offsets::run(&config, &what)).await;
+            ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted; running it again does the rest")))
+        }),
         Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(&config, once, shutdown).await),
         // Brokers that can't be reached show while they are waited for.
         Command::Emit { file, lenient } => {

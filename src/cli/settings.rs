@@ -85,6 +85,8 @@ pub struct Config {
     pub group: String,
     pub redis: Target,
     pub namespace: String,
+    /// Of `serve`: the namespace may be another group's, and becomes ours.
+    pub takeover: bool,
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
     pub bounds: Bounds,
@@ -145,6 +147,7 @@ impl Settings {
                 Target::Cluster(Vec::new())
             }),
             namespace: self.namespace.clone(),
+            takeover: false,
             listen,
             ops_listen,
             bounds: Bounds { max_future_ms, max_age_ms },

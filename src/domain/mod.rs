@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod counters;
 pub mod delta;
 pub mod event;
+pub mod gap;
 pub mod ids;
 pub mod money;
 pub mod position;

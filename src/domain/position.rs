@@ -21,11 +21,32 @@ impl TopicPartition {
     pub fn new(topic: &str, partition: i32) -> Self {
         Self { topic: topic.into(), partition }
     }
+
+    /// `TOPIC:PARTITION`, as the commands take it.
+    pub fn argument(&self) -> String {
+        format!("{}:{}", self.topic, self.partition)
+    }
 }
 
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// Why a text is not a partition's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not TOPIC:PARTITION, such as ai.usage.events.v1:0")]
+pub struct PartitionFault;
+
+impl FromStr for TopicPartition {
+    type Err = PartitionFault;
+
+    /// Reads `TOPIC:PARTITION` and `TOPIC/PARTITION`; neither separator can be in a topic's name.
+    fn from_str(text: &str) -> Result<Self, PartitionFault> {
+        let (topic, partition) = text.rsplit_once([':', '/']).ok_or(PartitionFault)?;
+        let partition = partition.parse().ok().filter(|partition| *partition >= 0).ok_or(PartitionFault)?;
+        if topic.is_empty() { Err(PartitionFault) } else { Ok(Self::new(topic, partition)) }
     }
 }
 
@@ -40,8 +61,8 @@ pub struct Fingerprint {
 
 /// Where a reader of a partition stands: the next offset to read, and the record before it.
 ///
-/// Its text, `next timestamp hash` (or `0 - -` before the first record), is what a watermark holds; two
-/// positions are the same exactly when their texts are.
+/// Its text, `next timestamp hash` (or `next - -` before the first record that was counted, at 0 or where an operator
+/// put it), is what a watermark holds; two positions are the same exactly when their texts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     next: Offset,
@@ -52,6 +73,11 @@ impl Position {
     /// Before the first record of a log that starts at 0.
     pub const START: Self = Self { next: Offset(0), last: None };
 
+    /// Where an operator has counting go on: nothing is known of the record before it.
+    pub fn accepted(next: Offset) -> Self {
+        Self { next, last: None }
+    }
+
     pub fn after(offset: Offset, last: Fingerprint) -> Self {
         Self { next: Offset(offset.0 + 1), last: Some(last) }
     }
@@ -61,7 +87,7 @@ impl Position {
         self.next
     }
 
-    /// The record just before the position and its fingerprint; none at the start.
+    /// The record just before the position and its fingerprint; none before the first record counted.
     pub fn last(self) -> Option<(Offset, Fingerprint)> {
         self.last.map(|fingerprint| (Offset(self.next.0 - 1), fingerprint))
     }

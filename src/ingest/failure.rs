@@ -16,24 +16,30 @@ pub enum Failure {
     )]
     WatermarkMoved { partition: TopicPartition, stored: String },
     #[error(
-        "state was lost: redis holds no watermark for {partition} in {missing} of 64 buckets, yet {evidence}. Counting \
-         from here would give wrong sums. Restore a Redis backup (it catches up by itself), or count all again into a new \
-         INDELIBLE_NAMESPACE with a new INDELIBLE_KAFKA_GROUP, if the topic still has all its records"
+        "state was lost: redis holds no watermark of {} in {missing} of 64 buckets, yet {evidence}. Counting from here \
+         would give wrong sums. Restore a Redis backup, which catches up by itself; or have what the log still holds \
+         counted again: `indelible offsets bootstrap`. `indelible offsets show` says where everything stands", .partition.argument()
     )]
     StateLost { partition: TopicPartition, missing: usize, evidence: String },
     #[error(
-        "the log of {partition} is not the one that was counted: the record at offset {} differs from the one that the \
-         watermark names. The topic was re-created, the cluster is another one, or an unclean election cut the log. \
-         Point INDELIBLE_KAFKA_BROKERS to the right cluster, or count all again into a new INDELIBLE_NAMESPACE with a new \
-         INDELIBLE_KAFKA_GROUP", .offset.0
+        "the log of {} is not the one that was counted: {evidence}. The topic was re-created, an unclean election cut \
+         the log, or this is another cluster. Point INDELIBLE_KAFKA_BROKERS to the right cluster; or say where to go on \
+         in this log: `indelible offsets accept-gap {} --resume-at start` where none of its records was counted (a topic \
+         that was made again), `--resume-at end` where all were, `--resume-at OFFSET` where those before were. \
+         `indelible offsets show` says where everything stands", .partition.argument(), .partition.argument()
     )]
-    LogChanged { partition: TopicPartition, offset: Offset },
+    LogChanged { partition: TopicPartition, evidence: String },
     #[error(
-        "there is a gap in the log of {partition}: the next record to count is at offset {}, but the log holds {}..{}. \
-         The records between were deleted (retention), or the topic was re-created. What is missing can't be counted; \
-         restore the log, or count what is left into a new INDELIBLE_NAMESPACE with a new INDELIBLE_KAFKA_GROUP", .wanted.0, .first.0, .end.0
+        "there is a gap in the log of {}: the next record to count is at offset {}, but the log begins at {}. What lay \
+         between was deleted (retention) before it was counted. Restore the log; or go on without: `indelible offsets \
+         accept-gap {}` records the range, and every answer of the API tells of it from then on", .partition.argument(), .wanted.0, .first.0, .partition.argument()
     )]
-    LogGap { partition: TopicPartition, wanted: Offset, first: Offset, end: Offset },
+    LogGap { partition: TopicPartition, wanted: Offset, first: Offset },
+    #[error(
+        "{} is being moved to another log, and that was not seen to its end. Run it again: `indelible offsets accept-gap \
+         {}`", .partition.argument(), .partition.argument()
+    )]
+    Unfinished { partition: TopicPartition },
     #[error("kafka: {0}")]
     Kafka(String),
     #[error(
@@ -55,16 +61,28 @@ pub enum Verdict {
 }
 
 impl Failure {
+    /// A record that a watermark names is another one, or gone from between its neighbours.
+    pub fn other_record(partition: &TopicPartition, offset: Offset) -> Self {
+        let evidence = format!("the record at offset {} differs from the one that the watermark names", offset.0);
+        Self::LogChanged { partition: partition.clone(), evidence }
+    }
+
+    /// The log ends before what was to be counted next.
+    pub fn log_ends(partition: &TopicPartition, end: Offset, wanted: Offset) -> Self {
+        let evidence = format!("it ends at offset {}, and {} was to be counted next", end.0, wanted.0);
+        Self::LogChanged { partition: partition.clone(), evidence }
+    }
+
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::WatermarkMoved { .. } => Verdict::Restart { after: Duration::from_millis(100) },
-            Self::Kafka(_) | Self::Store(StoreError::Unavailable(_) | StoreError::Refused(_)) => {
-                Verdict::Restart { after: Duration::from_secs(2) }
-            }
-            Self::Store(StoreError::Corrupt { .. } | StoreError::Unusable(_) | StoreError::Crowded { .. })
+            Self::Kafka(_) => Verdict::Restart { after: Duration::from_secs(2) },
+            Self::Store(error) if error.may_pass() => Verdict::Restart { after: Duration::from_secs(2) },
+            Self::Store(_)
             | Self::StateLost { .. }
             | Self::LogChanged { .. }
             | Self::LogGap { .. }
+            | Self::Unfinished { .. }
             | Self::Hung { .. }
             | Self::Defect(_) => Verdict::Die,
         }
@@ -73,14 +91,20 @@ impl Failure {
     /// The name that a log line and the exit bear.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Store(StoreError::Unfit(unfit)) => unfit.name(),
             Self::Store(error) => error.kind(),
             Self::WatermarkMoved { .. } => "watermark_moved",
             Self::StateLost { .. } => "state_lost",
             Self::LogChanged { .. } => "log_changed",
             Self::LogGap { .. } => "log_gap",
+            Self::Unfinished { .. } => "accept_gap_unfinished",
             Self::Kafka(_) => "kafka",
             Self::Hung { .. } => "hung",
             Self::Defect(_) => "defect",
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/ingest/failure.rs"]
+mod tests;

@@ -246,7 +246,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                 Err(error) => error,
             };
             self.metrics.store_failed(error.kind());
-            if matches!(error, StoreError::Corrupt { .. } | StoreError::Unusable(_)) {
+            if !error.may_pass() {
                 return Err(error.into());
             }
             if tries.failed(error.to_string()) {

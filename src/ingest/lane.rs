@@ -33,6 +33,9 @@ pub struct Lane {
     pub partition: TopicPartition,
     /// By bucket: the stored watermark as this worker last knew it.
     stored: Vec<Option<Position>>,
+    /// By bucket: the log time that it had passed when the lane was opened. A bucket that is ahead of the lane's clock
+    /// must not be given ids of an earlier time than those it knows, or repeats of these would not be found.
+    passed: Vec<TimeMs>,
     /// By bucket: seen ids that its next call without events may drop.
     expire: Vec<Option<Expired>>,
     /// Just after the last record taken in.
@@ -45,7 +48,8 @@ pub struct Lane {
     unverified: BTreeMap<Offset, Fingerprint>,
     /// The log's own clock: the greatest Kafka timestamp so far, or the real time at which Kafka held nothing more;
     /// never ahead of the real one. It never goes back, not over a restart either, so that ids are kept in the order
-    /// of the log whatever timestamps producers set.
+    /// of the log whatever timestamps producers set. A lane begins with that of the bucket that is furthest behind:
+    /// what it reads again is of that time, and so is what a reader may be told of it.
     log_time: TimeMs,
     pub waiting: Batch,
     pub in_flight: bool,
@@ -64,7 +68,8 @@ pub struct Departure {
     pub log_time: TimeMs,
     /// Of all our topics.
     pub partitions: usize,
-    /// Buckets to move, with their watermark and what they may drop: those with events, or all at a beat.
+    /// Buckets to move, with their watermark and what they may drop: those with events, or at a beat all that `to` is
+    /// not behind of.
     pub buckets: Vec<(Bucket, Option<Position>, Option<Expired>)>,
 }
 
@@ -79,7 +84,7 @@ pub struct Landed {
 impl Lane {
     /// A lane for a partition that is read from `start` on, as its watermarks say.
     pub fn new(partition: TopicPartition, standing: Standing, start: Offset, now: Instant) -> Self {
-        let Standing { watermarks: stored, log_time } = standing;
+        let Standing { watermarks: stored, log_times: passed, unfinished: _ } = standing;
         let known = stored.iter().flatten();
         let least = known.clone().min_by_key(|position| position.next()).copied().unwrap_or(Position::START);
         Self {
@@ -87,7 +92,8 @@ impl Lane {
             expire: vec![None; stored.len()],
             settled: known.clone().map(|position| position.next()).max().unwrap_or(Offset(0)),
             unverified: known.filter_map(|position| position.last()).filter(|(named, _)| *named >= start).collect(),
-            log_time,
+            log_time: passed.iter().copied().min().unwrap_or(TimeMs(0)),
+            passed,
             stored,
             read: least,
             fetched: least.next(),
@@ -122,7 +128,7 @@ impl Lane {
                 if self.stored[bucket.index()].is_some_and(|stored| stored.covers(offset)) {
                     return Ok(Taken::Passed);
                 }
-                let seen = SeenId::of(&event, self.log_time);
+                let seen = SeenId::of(&event, self.log_time.max(self.passed[bucket.index()]));
                 self.waiting.accept(bucket, Accepted { record, fingerprint, event, seen }, clock.0);
             }
             // A watermark passes a dead letter only after Kafka has it.
@@ -144,7 +150,7 @@ impl Lane {
             }
             let (named, expected) = entry.remove_entry();
             if named < offset || expected != fingerprint {
-                return Err(Failure::LogChanged { partition: self.partition.clone(), offset: named });
+                return Err(Failure::other_record(&self.partition, named));
             }
         }
         Ok(())
@@ -219,7 +225,10 @@ impl Lane {
             self.last_beat = Some(now);
         }
         let batch = std::mem::take(&mut self.waiting);
-        let moves = |bucket: &Bucket| beat || !batch.events[bucket.index()].is_empty();
+        // While a bucket that is behind is counted again, the others wait where they are: a watermark never goes back.
+        let is_ahead =
+            |bucket: &Bucket| self.stored[bucket.index()].is_some_and(|stored| stored.next() > self.read.next());
+        let moves = |bucket: &Bucket| (beat && !is_ahead(bucket)) || !batch.events[bucket.index()].is_empty();
         let buckets = Bucket::all().filter(moves).map(|bucket| {
             let index = bucket.index();
             (bucket, self.stored[index], self.expire[index].take())
@@ -250,3 +259,7 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/ingest/lane.rs"]
+mod tests;

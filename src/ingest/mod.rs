@@ -1,11 +1,13 @@
 //! From Kafka's bytes to flushes: decode, batch and order them, and see each to its end.
 //!
-//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `letters`. I/O: `source` (Kafka in), `dead_letter`
-//! (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `job` (one batch into the store),
-//! `session` (the only place that decides order), `worker` (sessions until told to stop). Never names Redis or HTTP.
-//! Read `worker.rs`, then `session.rs`.
+//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `accept`, `bootstrap`, `letters`. I/O: `source` (Kafka
+//! in), `dead_letter` (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `survey` (questions
+//! of an operator), `job` (one batch into the store), `session` (the only place that decides order), `worker` (sessions
+//! until told to stop). Never names Redis or HTTP. Read `worker.rs`, then `session.rs`.
 
+pub mod accept;
 pub mod batch;
+pub mod bootstrap;
 pub mod dead_letter;
 pub mod decode;
 pub mod failure;
@@ -22,5 +24,6 @@ mod session;
 pub mod source;
 pub mod span;
 pub mod start;
+pub mod survey;
 pub mod topics;
 pub mod worker;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
@@ -13,10 +13,10 @@ use crate::domain::position::{Offset, TopicPartition};
 use super::source::Client;
 use super::start::LogFacts;
 
-async fn ask<T: Send + 'static>(
-    client: Arc<Client>,
+pub(super) async fn ask<C: ConsumerContext + 'static, T: Send + 'static>(
+    client: Arc<BaseConsumer<C>>,
     patience: Duration,
-    question: impl FnOnce(&Client) -> Result<T, KafkaError> + Send + 'static,
+    question: impl FnOnce(&BaseConsumer<C>) -> Result<T, KafkaError> + Send + 'static,
 ) -> Result<T, String> {
     let asked = tokio::task::spawn_blocking(move || question(&client));
     match tokio::time::timeout(patience + Duration::from_secs(1), asked).await {
@@ -26,16 +26,23 @@ async fn ask<T: Send + 'static>(
     }
 }
 
-/// How many partitions the topics have together; a topic that is not there has none.
+/// The partitions of the topics; a topic that is not there has none.
 ///
 /// # Errors
 /// A sentence that says why Kafka did not answer.
-pub async fn partitions(client: Arc<Client>, topics: Vec<String>, patience: Duration) -> Result<usize, String> {
+pub async fn partitions<C: ConsumerContext + 'static>(
+    client: Arc<BaseConsumer<C>>,
+    topics: Vec<String>,
+    patience: Duration,
+) -> Result<Vec<TopicPartition>, String> {
     ask(client, patience, move |client| {
-        topics.iter().try_fold(0, |sum, topic| {
+        let mut all = Vec::new();
+        for topic in &topics {
             let metadata = client.fetch_metadata(Some(topic), patience)?;
-            Ok(sum + metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>())
-        })
+            let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            all.extend(found.map(|partition| TopicPartition::new(topic, partition.id())));
+        }
+        Ok(all)
     })
     .await
 }
@@ -72,8 +79,8 @@ pub async fn ends(
 ///
 /// # Errors
 /// A sentence that says why Kafka did not answer.
-pub async fn facts(
-    client: Arc<Client>,
+pub async fn facts<C: ConsumerContext + 'static>(
+    client: Arc<BaseConsumer<C>>,
     at: TopicPartition,
     with_commits: bool,
     patience: Duration,
@@ -86,7 +93,11 @@ pub async fn facts(
     .await
 }
 
-fn committed(client: &Client, at: &TopicPartition, patience: Duration) -> Result<Option<Offset>, KafkaError> {
+fn committed<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    at: &TopicPartition,
+    patience: Duration,
+) -> Result<Option<Offset>, KafkaError> {
     let mut list = TopicPartitionList::new();
     list.add_partition(&at.topic, at.partition);
     let found = client.committed_offsets(list, patience)?;

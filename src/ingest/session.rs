@@ -154,7 +154,8 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         self.worker.latch.not_ready("is reading the watermarks of its partitions");
         let (topics, patience) = (self.worker.topics.clone(), self.worker.tools.limits.ask_kafka);
         let counted = probe::partitions(self.source.client(), topics, patience).await;
-        self.partitions = counted.map_err(|why| Failure::Kafka(format!("the topics can't be counted: {why}")))?;
+        let counted = counted.map_err(|why| Failure::Kafka(format!("the topics can't be counted: {why}")))?;
+        self.partitions = counted.len();
         let lanes = try_join_all(partitions.into_iter().map(|partition| self.open(partition))).await?;
         let mut offsets = Vec::new();
         for (start, lane) in lanes {
@@ -174,11 +175,12 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
 
     async fn open(&self, partition: TopicPartition) -> Result<(Offset, Lane), Failure> {
         let tools = &self.worker.tools;
-        let standing = tools.insist("watermarks", || tools.ledger.standing(&partition)).await?;
+        let asked = tools.insist("watermarks", || tools.ledger.standing(&partition));
+        let standing = self.worker.patiently(asked).await?;
         let missing = standing.watermarks.iter().any(Option::is_none);
         let asked = probe::facts(self.source.client(), partition.clone(), missing, tools.limits.ask_kafka).await;
         let facts = asked.map_err(|why| Failure::Kafka(format!("nothing is known of {partition}: {why}")))?;
-        let offset = start(&partition, &standing.watermarks, facts)?;
+        let offset = start(&partition, &standing, facts)?;
         Ok((offset, Lane::new(partition, standing, offset, clock::instant())))
     }
 
@@ -373,7 +375,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             Err(why) => tracing::warn!(why, "kafka did not say where its partitions end"),
         }
         match checked {
-            Err(error @ StoreError::Unusable(_)) => Err(error.into()),
+            Err(error) if !error.may_pass() => Err(error.into()),
             // Others show where they are in the way.
             _ => Ok(()),
         }
@@ -386,10 +388,12 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             let Ok(facts) = probe::facts(self.source.client(), lane.partition.clone(), false, patience).await else {
                 continue;
             };
-            let wanted = lane.next();
-            if wanted < facts.first || wanted > facts.end {
-                let (first, end) = (facts.first, facts.end);
-                return Failure::LogGap { partition: lane.partition.clone(), wanted, first, end };
+            let (partition, wanted) = (lane.partition.clone(), lane.next());
+            if wanted < facts.first {
+                return Failure::LogGap { partition, wanted, first: facts.first };
+            }
+            if wanted > facts.end {
+                return Failure::log_ends(&partition, facts.end, wanted);
             }
         }
         Failure::Kafka(error.to_string())

@@ -182,6 +182,7 @@ fn worth_telling(error: KafkaError) -> Option<SourceEvent> {
     }
 }
 
+/// Copies a message into a chunk.
 pub(super) fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<str>>) {
     let topic = match topics.iter().find(|topic| topic.as_ref() == message.topic()) {
         Some(topic) => Arc::clone(topic),

@@ -3,6 +3,8 @@
 use crate::domain::bucket::BUCKETS;
 use crate::domain::position::{Offset, Position, TopicPartition};
 
+use crate::store::Standing;
+
 use super::failure::Failure;
 
 /// What Kafka says of a partition.
@@ -21,31 +23,38 @@ pub struct LogFacts {
 /// | watermarks | log | answer |
 /// |---|---|---|
 /// | all there | holds what they name | one record before the least, to see that it is still the same record |
-/// | all there | starts after, or ends before, the least | [`Failure::LogGap`] |
+/// | all there | starts after the least | [`Failure::LogGap`] |
+/// | all there | ends before the greatest | [`Failure::LogChanged`] |
 /// | none, or some at the very start | starts at 0, nothing committed | 0: a new partition |
 /// | any missing | starts later, or was committed | [`Failure::StateLost`] |
 /// | some missing, others further on | | [`Failure::StateLost`] |
+/// | being moved to another log | | [`Failure::Unfinished`] |
 ///
 /// # Errors
-/// [`Failure::StateLost`], [`Failure::LogGap`]
-pub fn start(partition: &TopicPartition, stored: &[Option<Position>], facts: LogFacts) -> Result<Offset, Failure> {
+/// [`Failure::StateLost`], [`Failure::LogGap`], [`Failure::LogChanged`], [`Failure::Unfinished`]
+pub fn start(partition: &TopicPartition, standing: &Standing, facts: LogFacts) -> Result<Offset, Failure> {
+    let stored = &standing.watermarks;
     debug_assert_eq!(stored.len(), usize::from(BUCKETS));
+    if standing.unfinished {
+        return Err(Failure::Unfinished { partition: partition.clone() });
+    }
     let missing = stored.iter().filter(|position| position.is_none()).count();
     if missing > 0 {
         return start_of_new(partition, stored, missing, facts);
     }
-    let least = stored.iter().flatten().min_by_key(|position| position.next()).copied().unwrap_or(Position::START);
-    if least.next() < facts.first || least.next() > facts.end {
-        return Err(Failure::LogGap {
-            partition: partition.clone(),
-            wanted: least.next(),
-            first: facts.first,
-            end: facts.end,
-        });
+    let nexts = || stored.iter().flatten().map(|position| position.next());
+    let (least, greatest) = (nexts().min().unwrap_or(Offset(0)), nexts().max().unwrap_or(Offset(0)));
+    if greatest > facts.end {
+        return Err(Failure::log_ends(partition, facts.end, greatest));
     }
-    let before = least.last().map_or(least.next(), |(before, _)| before);
+    if least < facts.first {
+        return Err(Failure::LogGap { partition: partition.clone(), wanted: least, first: facts.first });
+    }
+    // Where an operator put a watermark, nothing is known of the record before.
+    let before =
+        stored.iter().flatten().filter(|position| position.next() == least).find_map(|position| position.last());
     // The record before may have been deleted by retention since it was counted.
-    Ok(before.max(facts.first))
+    Ok(before.map_or(least, |(before, _)| before).max(facts.first))
 }
 
 fn start_of_new(

@@ -60,9 +60,14 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
     }
 
     async fn session(&self, shutdown: &CancellationToken) -> Result<(), Failure> {
-        let prepared = self.tools.insist("prepare", || self.tools.ledger.prepare());
+        let prepared = self.patiently(self.tools.insist("prepare", || self.tools.ledger.prepare()));
         let Some(prepared) = shutdown.run_until_cancelled(prepared).await else { return Ok(()) };
-        prepared?;
+        for before in prepared?.taken_from {
+            tracing::warn!(
+                before,
+                "took the namespace over from another consumer group, which can't count here any more"
+            );
+        }
         let source = Source::open(&self.kafka, &self.topics).map_err(|error| Failure::Kafka(error.to_string()))?;
         self.tools.metrics.session_started();
         let mut session = Session::new(self, source);
@@ -81,5 +86,18 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
             session.close().await
         };
         if shutdown.is_cancelled() { ended } else { closed.and(ended) }
+    }
+
+    /// Awaits an answer of the store, and meanwhile says what is in its way: a server that loads, a replica, none.
+    pub(super) async fn patiently<T>(&self, asked: impl Future<Output = T>) -> T {
+        let mut asked = std::pin::pin!(asked);
+        loop {
+            if let Ok(answer) = tokio::time::timeout(self.tools.limits.probe, &mut asked).await {
+                return answer;
+            }
+            if let Some(trouble) = self.tools.trouble.get() {
+                self.latch.not_ready(format!("makes no progress: {trouble}"));
+            }
+        }
     }
 }

@@ -56,7 +56,7 @@ pub struct Metrics {
     api: HistogramVec,
 }
 
-const STORE_ERRORS: [&str; 4] = ["unavailable", "refused", "corrupt", "unusable"];
+const STORE_ERRORS: [&str; 6] = ["unavailable", "refused", "corrupt", "unusable", "unfit", "not_counting"];
 const CAPPED: [&str; 4] = ["group", "tool", "user", "kind"];
 const REBALANCES: [&str; 2] = ["assigned", "revoked"];
 

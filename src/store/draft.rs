@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use redis::{FromRedisValue, Pipeline, Value, pipe};
+use redis::{Pipeline, Value, pipe};
 
 use crate::domain::calendar::Month;
 use crate::domain::counters::{Group, MonthSums, Others, Overflow, Room};
@@ -15,6 +15,7 @@ use crate::domain::position::Position;
 
 use super::cells::{self, Damage};
 use super::keys::{Keyspace, watermark_field};
+use super::reply::{corrupt, read};
 use super::tiers::Tiers;
 use super::{Capped, Caps, Flush, StoreError};
 
@@ -112,9 +113,9 @@ impl<'f> Ask<'f> {
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let [watermark, stamp, tiers] = read::<[Option<String>; 3]>(next(), &self.state)?;
         let watermark =
-            watermark.map(|text| text.parse().map_err(|_| damaged(&self.state, format!("a watermark holds {text:?}"))));
+            watermark.map(|text| text.parse().map_err(|_| corrupt(&self.state, format!("a watermark holds {text:?}"))));
         let (stamp, tiers) = (stamp.unwrap_or_default(), tiers.unwrap_or_default());
-        let tiers = tiers.parse().map_err(|fault| damaged(&self.state, format!("tiers {tiers:?} {fault}")))?;
+        let tiers = tiers.parse().map_err(|fault| corrupt(&self.state, format!("tiers {tiers:?} {fault}")))?;
         let mut parts = Vec::with_capacity(self.parts.len());
         for part in self.parts {
             let found = Found::read(&part, self.keyspace, &mut next)?;
@@ -166,14 +167,14 @@ impl Found {
         let mut sums = MonthSums::default();
         for (name, numbers) in part.names().iter().zip(&numbers) {
             if let Some(numbers) = numbers {
-                cells::read_cell(&mut sums, name, numbers).map_err(|Damage(what)| damaged(&key, what))?;
+                cells::read_cell(&mut sums, name, numbers).map_err(|Damage(what)| corrupt(&key, what))?;
             }
         }
         let users = read(next(), &keyspace.users(part.tenant, part.month))?;
         let texts: Vec<Option<String>> = if part.users.is_empty() { Vec::new() } else { read(next(), &key)? };
         let months = part.users.iter().zip(texts).map(|((user, _), text)| {
             let month = text.map(|text| cells::from_text(&text)).transpose();
-            month.map_err(|Damage(what)| damaged(&part.user_key(keyspace, user), what))
+            month.map_err(|Damage(what)| corrupt(&part.user_key(keyspace, user), what))
         });
         Ok(Self { sums, cells, users, months: months.collect::<Result<_, _>>()? })
     }
@@ -207,7 +208,7 @@ impl Halfway<'_> {
         let mut common = BTreeMap::new();
         for (crowd, text) in crowds.iter().zip(shared) {
             let sums = text.map_or(Ok(MonthSums::default()), |text| cells::from_text(&text));
-            let sums = sums.map_err(|Damage(what)| damaged(&crowd.key, what))?;
+            let sums = sums.map_err(|Damage(what)| corrupt(&crowd.key, what))?;
             common.insert((crowd.tenant.clone(), crowd.month), sums);
         }
         let mut draft = Draft { stamp: self.stamp, tiers: self.tiers, ..Draft::default() };
@@ -290,12 +291,4 @@ fn tenant_sums(part: &Part<'_>, found: &MonthSums, free: usize) -> Result<(Month
         sums.usage.tools.remove(&Tool::other());
     }
     Ok((sums, others))
-}
-
-pub(super) fn read<T: FromRedisValue>(value: Value, key: &str) -> Result<T, StoreError> {
-    T::from_redis_value(value).map_err(|error| damaged(key, error.to_string()))
-}
-
-pub(super) fn damaged(key: &str, detail: String) -> StoreError {
-    StoreError::Corrupt { key: key.to_owned(), detail }
 }

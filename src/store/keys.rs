@@ -71,6 +71,11 @@ impl Keyspace {
         format!("{}:{{{}}}:state", self.namespace, TAGS[bucket.index()])
     }
 
+    /// All keys of a bucket, for MATCH; a namespace holds no character that means anything there.
+    pub fn pattern(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:*", self.namespace, TAGS[bucket.index()])
+    }
+
     /// Deleted outputs of the whole bucket.
     pub fn tombstones(&self, bucket: Bucket) -> String {
         format!("{}:{{{}}}:tombstones", self.namespace, TAGS[bucket.index()])
@@ -120,14 +125,35 @@ impl Keyspace {
     }
 }
 
+/// What a partition's fields in the state are about, before the colon.
+pub const WATERMARK: &str = "watermark";
+pub const LOG: &str = "log";
+pub const GAP: &str = "gap";
+pub const RESUME: &str = "resume";
+
 /// A partition's field in the state: its watermark.
 pub fn watermark_field(partition: &TopicPartition) -> String {
-    format!("watermark:{partition}")
+    format!("{WATERMARK}:{partition}")
 }
 
 /// A partition's field in the state: the log time that it has passed.
 pub fn log_field(partition: &TopicPartition) -> String {
-    format!("log:{partition}")
+    format!("{LOG}:{partition}")
+}
+
+/// A partition's field in the state: what an operator has accepted as never counted.
+pub fn gap_field(partition: &TopicPartition) -> String {
+    format!("{GAP}:{partition}")
+}
+
+/// A partition's field in the state: where it goes on once every bucket has let go of its watermark of an earlier log.
+pub fn resume_field(partition: &TopicPartition) -> String {
+    format!("{RESUME}:{partition}")
+}
+
+/// What stands in a bucket's keys between the braces.
+pub fn tag(bucket: Bucket) -> &'static str {
+    TAGS[bucket.index()]
 }
 
 #[cfg(test)]

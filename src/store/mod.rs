@@ -6,13 +6,17 @@
 pub mod call;
 pub mod cells;
 pub mod draft;
+mod fault;
 pub mod keys;
 pub mod link;
+pub mod namespace;
+pub mod offsets;
 pub mod redis_ledger;
 pub mod redis_reader;
+mod reply;
 pub mod tiers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use futures::future::BoxFuture;
@@ -22,9 +26,12 @@ use crate::domain::calendar::{Month, TimeMs};
 use crate::domain::counters::{Counters, DayUsage, MonthUsage};
 use crate::domain::delta::{Delta, Scope};
 use crate::domain::event::Output;
+use crate::domain::gap::{Gap, Gaps};
 use crate::domain::ids::{OutputKind, TenantId, UserId};
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::{Expired, SeenId};
+
+pub use fault::{StoreError, Unfit};
 
 /// What one call adds to one bucket for one stretch of one partition, all of it or nothing.
 #[derive(Debug, Clone)]
@@ -118,49 +125,69 @@ pub struct Repeat {
 pub struct Standing {
     /// The watermarks by [`Bucket::index`].
     pub watermarks: Vec<Option<Position>>,
-    /// The furthest log time that a bucket has passed; 0 for a new partition.
+    /// The log times that the buckets have passed, in the same order; 0 where nothing was counted.
+    pub log_times: Vec<TimeMs>,
+    /// An operator's command moves the partition to another log and was not seen to its end.
+    pub unfinished: bool,
+}
+
+/// What became of a namespace that was made ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The groups that counted into it before, where it was taken over.
+    pub taken_from: BTreeSet<String>,
+}
+
+/// What a bucket knows of all partitions, for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketState {
+    pub bucket: Bucket,
+    /// What its keys bear between the braces.
+    pub tag: &'static str,
+    pub partitions: BTreeMap<TopicPartition, PartitionState>,
+}
+
+/// What a bucket knows of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionState {
+    pub watermark: Option<Position>,
+    /// Where the partition goes on, while it is moved to another log.
+    pub resume: Option<Position>,
+    pub gaps: Gaps,
     pub log_time: TimeMs,
 }
 
-/// Why the store gave no answer. The caller decides whether to try again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// No connection, or no answer in time: what was sent may or may not have been done.
-    #[error("redis is not reachable: {0}")]
-    Unavailable(String),
-    /// The server answers, but does not take the command now: loading, read-only, out of memory, …
-    #[error("redis refuses: {0}")]
-    Refused(String),
-    /// A key holds what this program never writes.
-    #[error("the redis key {key} is damaged: {detail}")]
-    Corrupt { key: String, detail: String },
-    /// The namespace or the server can't be used as it is set up.
-    #[error("{0}")]
-    Unusable(String),
-    /// Of a reader: the user may be among those who have no sums of their own.
-    #[error("the tenant has more users in {month} than are counted one by one; the others share the user \"other\"")]
-    Crowded { month: Month },
+impl Default for PartitionState {
+    fn default() -> Self {
+        Self { watermark: None, resume: None, gaps: Gaps::default(), log_time: TimeMs(0) }
+    }
 }
 
-impl StoreError {
-    /// The name of the kind, for a metric's label.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Unavailable(_) => "unavailable",
-            Self::Refused(_) => "refused",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Unusable(_) => "unusable",
-            Self::Crowded { .. } => "crowded",
-        }
-    }
+/// What an operator decided for one bucket and partition: made only while the watermark is the one it was decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub bucket: Bucket,
+    pub partition: TopicPartition,
+    pub from: Option<Position>,
+    pub to: Target,
+    /// All accepted gaps of the partition from now on; as they are where there are none.
+    pub gaps: Option<Gaps>,
+}
+
+/// Where a change leaves a watermark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    At(Position),
+    /// Removed, with a note of where it will be: no worker starts until it is there.
+    Parked(Position),
 }
 
 /// The worker's side.
 pub trait Ledger: Send + Sync + 'static {
     /// Makes the namespace ours, or refuses a namespace or server that can't be counted into.
-    fn prepare(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn prepare(&self) -> impl Future<Output = Result<Prepared, StoreError>> + Send;
 
-    /// Whether the server is still one that keeps what it is given.
+    /// Whether the server is still one that keeps what it is given, and the namespace still ours.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Where all buckets stand in a partition.
@@ -193,12 +220,17 @@ pub struct Usage {
     pub outputs: BTreeMap<OutputKind, OutputCount>,
     /// Newest first, at most [`RECENT_OUTPUTS`]; empty for a tenant.
     pub recent: Vec<SavedOutput>,
-    /// See [`AsOf`].
-    pub as_of: AsOf,
+    pub freshness: Freshness,
 }
 
-/// Every event that reached Kafka before this instant is in the answer; none while nothing was ever counted.
-pub type AsOf = Option<TimeMs>;
+/// What an answer knows, and what it doesn't.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// Every event that reached Kafka before this instant is in the answer; none while nothing was ever counted.
+    pub as_of: Option<TimeMs>,
+    /// But for these, which an operator has accepted as never counted.
+    pub gaps: Vec<(TopicPartition, Gap)>,
+}
 
 pub const RECENT_OUTPUTS: usize = 20;
 
@@ -222,7 +254,7 @@ pub struct UsersPage {
     pub users: Vec<(UserId, Counters)>,
     /// None on the last page.
     pub next: Option<UserCursor>,
-    pub as_of: AsOf,
+    pub freshness: Freshness,
 }
 
 /// The API's side. Answers are about one tenant; reads of one answer may be a moment apart.
@@ -247,8 +279,8 @@ pub trait Reader: Send + Sync + 'static {
         scope: &'a Scope,
         first: Month,
         last: Month,
-    ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, AsOf), StoreError>>;
+    ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>>;
 
-    /// Whether the store answers.
+    /// Whether the store answers, and there is something that it can tell.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -8,16 +8,18 @@ use futures::future::try_join_all;
 use redis::{Cmd, Value, cmd};
 use tokio::sync::Mutex;
 
-use crate::domain::bucket::{BUCKETS, Bucket};
+use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
-use crate::domain::position::{Position, TopicPartition};
+use crate::domain::position::TopicPartition;
 use crate::domain::seen::{Expired, Generation, SeenId, Tier};
 
 use super::call::{Call, Frame, MOST_EVENTS};
-use super::draft::{self, Ask, Draft};
-use super::keys::{self, Keyspace, LAYOUT_VERSION};
+use super::draft::{Ask, Draft};
+use super::keys::{self, Keyspace};
 use super::link::{Link, is_no_script};
-use super::{Capped, Caps, Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError, tiers};
+use super::namespace::Namespace;
+use super::reply::{self, parse_watermark, text, unreadable};
+use super::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError, tiers};
 
 /// The script that applies a flush: what reads its arguments, and what it does with them.
 pub const APPLY: &str = concat!(include_str!("call.lua"), include_str!("apply.lua"));
@@ -29,8 +31,7 @@ const MOST_READINGS: usize = 100;
 pub struct RedisLedger {
     link: Arc<Link>,
     frame: Frame,
-    /// The consumer group that counts into the namespace: two of them would count everything twice.
-    group: Box<str>,
+    namespace: Namespace,
     script: Arc<str>,
     sha: Arc<str>,
     stamps: Stamps,
@@ -40,15 +41,24 @@ pub struct RedisLedger {
 
 impl RedisLedger {
     pub fn new(link: Arc<Link>, keyspace: Keyspace, retention: Retention, group: &str) -> Self {
+        let namespace = Namespace::new(Arc::clone(&link), keyspace.clone(), group);
         let frame = Frame { keyspace, retention, caps: Caps::STANDARD };
         let turns = Bucket::all().map(|_| Mutex::default()).collect();
         let stamps = Stamps::default();
-        Self { link, frame, group: group.into(), script: "".into(), sha: "".into(), stamps, turns }.with_script(APPLY)
+        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, turns }.with_script(APPLY)
     }
 
     /// Other caps in the place of [`Caps::STANDARD`].
     pub fn with_caps(mut self, caps: Caps) -> Self {
         self.frame.caps = caps;
+        self
+    }
+
+    /// Has the first [`Ledger::prepare`] take the namespace from another group.
+    pub fn taking_over(self, takeover: bool) -> Self {
+        if takeover {
+            self.namespace.take_over();
+        }
         self
     }
 
@@ -104,7 +114,7 @@ impl RedisLedger {
     async fn texts(&self, keys: impl Iterator<Item = &String>) -> Result<Vec<Option<String>>, StoreError> {
         let keys: Vec<_> = keys.collect();
         let values = self.link.query(cmd("MGET").arg(&keys)).await?;
-        draft::read(values, keys[0])
+        reply::read(values, keys[0])
     }
 
     /// Where a generation begins that has no ids yet: with the tier that would have held the latest one's.
@@ -116,44 +126,8 @@ impl RedisLedger {
         let state = self.frame.keyspace.state(flush.bucket);
         let fields: Vec<_> = known.iter().map(|tier| format!("seen:{}", tiers::name(latest, *tier))).collect();
         let sizes: Vec<Option<u64>> =
-            draft::read(self.link.query(cmd("HMGET").arg(&state).arg(fields)).await?, &state)?;
+            reply::read(self.link.query(cmd("HMGET").arg(&state).arg(fields)).await?, &state)?;
         Ok(Tier::holding(sizes.into_iter().flatten().sum()))
-    }
-
-    async fn claim(&self, bucket: Bucket) -> Result<(), StoreError> {
-        let buckets = BUCKETS.to_string();
-        let ours = [("layout", LAYOUT_VERSION), ("buckets", &buckets), ("group", &self.group)];
-        let state = self.frame.keyspace.state(bucket);
-        for (field, value) in ours {
-            // One by one: a crash in between leaves fields that the next start finds to be its own.
-            self.link.query(cmd("HSETNX").arg(&state).arg(field).arg(value)).await?;
-            let found = self.link.query(cmd("HGET").arg(&state).arg(field)).await?;
-            let found = text(&found).unwrap_or_default();
-            if found != value {
-                return Err(StoreError::Unusable(format!(
-                    "the redis key {state} says {field} {found:?}, and this process has {value:?}; \
-                     use the same setting, or another INDELIBLE_NAMESPACE"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    async fn check_eviction(&self) -> Result<(), StoreError> {
-        let info = self.link.query(cmd("INFO").arg("memory")).await?;
-        let mut texts = Vec::new();
-        collect_texts(&info, &mut texts);
-        let policies =
-            texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("maxmemory_policy:"));
-        for policy in policies {
-            if policy.trim() != "noeviction" {
-                return Err(StoreError::Unusable(format!(
-                    "redis has maxmemory-policy {}, which may throw counters away; set it to noeviction",
-                    policy.trim()
-                )));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -164,30 +138,33 @@ fn command(verb: &str, script: &str, call: &Call) -> Cmd {
 }
 
 impl Ledger for RedisLedger {
-    async fn prepare(&self) -> Result<(), StoreError> {
-        self.check_eviction().await?;
-        try_join_all(Bucket::all().map(|bucket| self.claim(bucket))).await.map(drop)
+    async fn prepare(&self) -> Result<Prepared, StoreError> {
+        self.namespace.prepare().await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.check_eviction().await
+        self.namespace.check().await
     }
 
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
-        let fields = [keys::watermark_field(partition), keys::log_field(partition)];
+        let fields = [keys::watermark_field(partition), keys::log_field(partition), keys::resume_field(partition)];
         let stands = try_join_all(Bucket::all().map(|bucket| {
             let (state, fields) = (self.frame.keyspace.state(bucket), &fields);
             async move {
                 let stored = self.link.query(cmd("HMGET").arg(&state).arg(fields)).await?;
                 let Value::Array(stored) = &stored else { return Err(unreadable(&stored)) };
-                let [watermark, log_time] = stored.as_slice() else { return Err(unreadable(&Value::Nil)) };
+                let [watermark, log_time, resume] = stored.as_slice() else { return Err(unreadable(&Value::Nil)) };
                 let watermark = (*watermark != Value::Nil).then(|| parse_watermark(&state, watermark)).transpose()?;
-                Ok((watermark, text(log_time).and_then(|log_time| log_time.parse().ok()).unwrap_or(0)))
+                let log_time = text(log_time).and_then(|log_time| log_time.parse().ok()).unwrap_or(0);
+                Ok((watermark, TimeMs(log_time), *resume != Value::Nil))
             }
         }))
         .await?;
-        let log_time = TimeMs(stands.iter().map(|(_, log_time)| *log_time).max().unwrap_or(0));
-        Ok(Standing { watermarks: stands.into_iter().map(|(watermark, _)| watermark).collect(), log_time })
+        Ok(Standing {
+            watermarks: stands.iter().map(|(watermark, ..)| *watermark).collect(),
+            log_times: stands.iter().map(|(_, log_time, _)| *log_time).collect(),
+            unfinished: stands.iter().any(|(.., unfinished)| *unfinished),
+        })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
@@ -235,11 +212,6 @@ impl Stamps {
     }
 }
 
-fn parse_watermark(state: &str, stored: &Value) -> Result<Position, StoreError> {
-    let damaged = || StoreError::Corrupt { key: state.to_owned(), detail: format!("a watermark holds {stored:?}") };
-    text(stored).and_then(|stored| stored.parse().ok()).ok_or_else(damaged)
-}
-
 /// The outcome that an answer of the script says; none when the bucket was not as the call supposes.
 ///
 /// # Errors
@@ -277,25 +249,4 @@ fn read_outcome(answer: &Value, flush: &Flush, call: &Call, state: &str) -> Resu
 fn read_repeat(pair: &[&str], order: &[usize]) -> Option<Repeat> {
     let [place, conflict] = pair else { return None };
     Some(Repeat { index: *order.get(place.parse::<usize>().ok()?)?, conflict: *conflict == "1" })
-}
-
-fn unreadable(answer: &Value) -> StoreError {
-    StoreError::Unusable(format!("redis gave an answer that the script never gives: {answer:?}"))
-}
-
-pub(super) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
-        _ => None,
-    }
-}
-
-/// All texts in an answer, however nested: a cluster answers INFO once a node.
-fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
-    match value {
-        Value::Array(parts) => parts.iter().for_each(|part| collect_texts(part, texts)),
-        Value::Map(pairs) => pairs.iter().for_each(|(_, part)| collect_texts(part, texts)),
-        other => texts.extend(text(other)),
-    }
 }

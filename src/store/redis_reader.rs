@@ -13,12 +13,17 @@ use crate::domain::calendar::{Month, TimeMs};
 use crate::domain::counters::{Counters, DayUsage, MonthSums, MonthUsage, Overflow};
 use crate::domain::delta::Scope;
 use crate::domain::event::Output;
+use crate::domain::gap::{Gap, Gaps};
 use crate::domain::ids::{OutputId, OutputKind, TenantId, UserId};
+use crate::domain::position::TopicPartition;
 
 use super::cells::{self, Damage};
-use super::keys::{self, Keyspace};
+use super::keys::{self, Keyspace, LAYOUT_VERSION};
 use super::link::Link;
-use super::{AsOf, OutputCount, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage};
+use super::reply::damaged;
+use super::{
+    Freshness, OutputCount, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Unfit, Usage, UserCursor, UsersPage,
+};
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
 const USERS_AT_A_TIME: usize = 500;
@@ -40,7 +45,7 @@ impl RedisReader {
 
     async fn read_usage(&self, scope: &Scope, month: Month) -> Result<Usage, StoreError> {
         let index = self.index(&scope.tenant).await?;
-        let mut usage = Usage { as_of: index.as_of, ..Usage::default() };
+        let mut usage = Usage { freshness: index.freshness.clone(), ..Usage::default() };
         let kinds: Vec<&OutputKind> = index.kinds.keys().collect();
         let mut ask = pipe();
         self.ask_months(&mut ask, scope, &index.months);
@@ -102,19 +107,23 @@ impl RedisReader {
         let mut answers = self.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         Ok(TenantIndex {
-            as_of: self.as_of(&parse::<Hash>(next(), || state.clone())?, &state)?,
+            freshness: self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?,
             months: read_months(&parse::<Vec<String>>(next(), || months.clone())?, &months)?,
             kinds: read_counts(&parse::<Hash>(next(), || counts.clone())?, &counts)?,
         })
     }
 
+    /// What a bucket's state says of the answers that come from it.
+    fn freshness(&self, state: &Hash, key: &str) -> Result<Freshness, StoreError> {
+        check_counting(state, key)?;
+        Ok(Freshness { as_of: self.as_of(state, key)?, gaps: read_gaps(state, key)? })
+    }
+
     /// The log time that every partition of our topics has passed.
-    fn as_of(&self, state: &Hash, key: &str) -> Result<AsOf, StoreError> {
-        let ours = |partition: &str| {
-            partition.rsplit_once('/').is_some_and(|(topic, _)| self.topics.iter().any(|ours| ours == topic))
-        };
-        let times = state.iter().filter(|(field, _)| field.strip_prefix("log:").is_some_and(ours));
-        let times = times.map(|(field, value)| value.parse().map(TimeMs).map_err(|_| damaged(key, field, value)));
+    fn as_of(&self, state: &Hash, key: &str) -> Result<Option<TimeMs>, StoreError> {
+        let ours = |of: &TopicPartition| self.topics.iter().any(|topic| **topic == *of.topic);
+        let times = of_partitions(state, keys::LOG).filter(|(of, ..)| ours(of));
+        let times = times.map(|(_, field, value)| value.parse().map(TimeMs).map_err(|_| damaged(key, field, value)));
         let times = times.collect::<Result<Vec<_>, _>>()?;
         let all = state.iter().find(|(field, _)| field == "partitions").and_then(|(_, all)| all.parse().ok());
         // 0: a partition is assigned, and nothing of it was read yet.
@@ -165,7 +174,7 @@ impl RedisReader {
         after: Option<UserCursor>,
         limit: usize,
     ) -> Result<UsersPage, StoreError> {
-        let as_of = self.index(tenant).await?.as_of;
+        let freshness = self.index(tenant).await?.freshness;
         let index = self.keyspace.users(tenant, month);
         let names = self.link.query(cmd("ZRANGE").arg(&index).arg(0).arg(-1)).await?;
         let names = parse::<Vec<String>>(names, || index.clone())?;
@@ -190,7 +199,7 @@ impl RedisReader {
         page.truncate(limit);
         let next =
             page.last().filter(|_| more).map(|(value, user, _)| UserCursor { value: *value, user: user.clone() });
-        Ok(UsersPage { users: page.into_iter().map(|(_, user, total)| (user, total)).collect(), next, as_of })
+        Ok(UsersPage { users: page.into_iter().map(|(_, user, total)| (user, total)).collect(), next, freshness })
     }
 
     async fn month_of_each(
@@ -220,8 +229,8 @@ impl RedisReader {
         scope: &Scope,
         first: Month,
         last: Month,
-    ) -> Result<(BTreeMap<NaiveDate, DayUsage>, AsOf), StoreError> {
-        let as_of = self.index(&scope.tenant).await?.as_of;
+    ) -> Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError> {
+        let freshness = self.index(&scope.tenant).await?.freshness;
         let months: Vec<Month> =
             std::iter::successors(Some(first), |month| Some(month.next())).take_while(|m| *m <= last).collect();
         let mut ask = pipe();
@@ -238,7 +247,15 @@ impl RedisReader {
             }
         }
         self.refuse_if_crowded(scope, &absent).await?;
-        Ok((days, as_of))
+        Ok((days, freshness))
+    }
+
+    /// Any bucket will do: a tenant's own is looked at for every answer.
+    async fn read_one_state(&self) -> Result<(), StoreError> {
+        let Some(bucket) = Bucket::all().next() else { return Ok(()) };
+        let state = self.keyspace.state(bucket);
+        let answer = self.link.query(cmd("HGETALL").arg(&state)).await?;
+        check_counting(&parse::<Hash>(answer, || state.clone())?, &state)
     }
 
     async fn pipeline(&self, ask: &Pipeline) -> Result<Vec<Value>, StoreError> {
@@ -247,7 +264,7 @@ impl RedisReader {
 }
 
 struct TenantIndex {
-    as_of: AsOf,
+    freshness: Freshness,
     months: Vec<Month>,
     /// Net saved outputs by month; the months of a kind that was only ever deleted are none.
     kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>>,
@@ -317,8 +334,39 @@ fn parse<T: FromRedisValue>(value: Value, key: impl Fn() -> String) -> Result<T,
     T::from_redis_value(value).map_err(|error| StoreError::Corrupt { key: key(), detail: error.to_string() })
 }
 
-fn damaged(key: &str, field: &str, value: &str) -> StoreError {
-    StoreError::Corrupt { key: key.to_owned(), detail: format!("{field:?} holds {value:?}") }
+/// The fields `what:TOPIC/PARTITION` of a state, as partition, field and value.
+fn of_partitions<'a>(state: &'a Hash, what: &'a str) -> impl Iterator<Item = (TopicPartition, &'a String, &'a String)> {
+    state.iter().filter_map(move |(field, value)| {
+        let (found, partition) = field.split_once(':')?;
+        Some((partition.parse().ok().filter(|_| found == what)?, field, value))
+    })
+}
+
+/// What an operator has accepted as never counted, of any topic: the counters hold what came of all of them.
+fn read_gaps(state: &Hash, key: &str) -> Result<Vec<(TopicPartition, Gap)>, StoreError> {
+    let mut gaps = Vec::new();
+    for (partition, field, value) in of_partitions(state, keys::GAP) {
+        let read: Gaps = value.parse().map_err(|_| damaged(key, field, value))?;
+        gaps.extend(read.iter().map(|gap| (partition.clone(), *gap)));
+    }
+    gaps.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(gaps)
+}
+
+/// Refuses a state from which zeros would be untrue: one of another layout, and one in which nothing is counted, be
+/// it that nothing ever was or that all was lost. `layout` alone shows neither: a worker writes it into an empty
+/// Redis before it knows what was lost.
+fn check_counting(state: &Hash, key: &str) -> Result<(), StoreError> {
+    let layout = state.iter().find(|(field, _)| field == "layout").map(|(_, layout)| layout.as_str());
+    let counts = state.iter().any(|(field, _)| field.split_once(':').is_some_and(|(what, _)| what == keys::WATERMARK));
+    match layout {
+        Some(found) if found != LAYOUT_VERSION => {
+            let (key, found, ours) = (key.to_owned(), found.to_owned(), LAYOUT_VERSION.to_owned());
+            Err(Unfit::Layout { key, found, ours }.into())
+        }
+        Some(_) if counts => Ok(()),
+        _ => Err(StoreError::NotCounting { key: key.to_owned() }),
+    }
 }
 
 impl Reader for RedisReader {
@@ -342,11 +390,11 @@ impl Reader for RedisReader {
         scope: &'a Scope,
         first: Month,
         last: Month,
-    ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, AsOf), StoreError>> {
+    ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>> {
         self.read_days(scope, first, last).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        async { self.link.query(&cmd("PING")).await.map(drop) }.boxed()
+        self.read_one_state().boxed()
     }
 }

@@ -16,7 +16,9 @@ use indelible::domain::seen::{Expired, Generation, SeenId, Tier};
 use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
 use indelible::store::tiers::{self, Tiers};
-use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError, cells};
+use indelible::store::{
+    Capped, Caps, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError, cells,
+};
 
 /// A stored value. Numbers in hashes are kept as texts, as Redis does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -424,8 +426,8 @@ fn keep(stored: &mut Content, changed: Content) {
 }
 
 impl Ledger for MemoryLedger {
-    async fn prepare(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn prepare(&self) -> Result<Prepared, StoreError> {
+        Ok(Prepared::default())
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -435,12 +437,13 @@ impl Ledger for MemoryLedger {
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
         let (stored, mark, log) = (self.lock(), keys::watermark_field(partition), keys::log_field(partition));
         let watermarks = Bucket::all().map(|bucket| self.watermark(&stored, bucket, &mark)).collect();
-        let states = Bucket::all().filter_map(|bucket| stored.get(&self.keyspace.state(bucket)));
-        let log_times = states.filter_map(|state| match state {
+        let states = Bucket::all().map(|bucket| stored.get(&self.keyspace.state(bucket)));
+        let log_time = |state: Option<&Entry>| match state? {
             Entry::Hash(fields) => fields.get(&log)?.parse().ok(),
             _ => None,
-        });
-        Ok(Standing { watermarks, log_time: TimeMs(log_times.max().unwrap_or(0)) })
+        };
+        let log_times = states.map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
+        Ok(Standing { watermarks, log_times, unfinished: false })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

@@ -29,6 +29,7 @@ async fn the_reader_tells_every_fact() {
     let reader = RedisReader::new(link, keys.clone(), &["usage".to_owned()]);
     for seed in 0..40 {
         redis.ask::<()>("FLUSHDB", &[]);
+        ledger.prepare().await.expect("an empty namespace becomes ours");
         let shape = Shape {
             partitions: 2,
             records: 150,
@@ -105,7 +106,7 @@ impl Asker<'_> {
     }
 
     fn usage(&mut self, scope: &Scope, asked: Month, usage: &Usage) {
-        assert!(usage.as_of.is_some_and(|time| time >= TimeMs(START_MS)));
+        assert!(usage.freshness.as_of.is_some_and(|time| time >= TimeMs(START_MS)));
         for (month, sums) in &usage.months {
             let key = self.keys.month(scope, *month);
             for (group, sums) in &sums.groups {

@@ -160,7 +160,7 @@ fn a_namespace_of_another_group_is_refused_and_one_that_may_be_evicted() {
     let deployment = Deployment::new(1);
     counts(&deployment);
     let deployment = deployment.set("INDELIBLE_KAFKA_GROUP", "another");
-    refuses(&deployment, "says group");
+    refuses(&deployment, "start once with `indelible serve --takeover`");
     let evicting = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     refuses(&on(&evicting.url()), "redis has maxmemory-policy allkeys-lru");
 }

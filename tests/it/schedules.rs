@@ -12,7 +12,7 @@ use indelible::domain::delta::Scope;
 use indelible::domain::ids::TenantId;
 use indelible::domain::position::Position;
 use indelible::domain::seen::Expired;
-use indelible::store::keys::Keyspace;
+use indelible::store::keys::{Keyspace, LAYOUT_VERSION};
 use indelible::store::redis_ledger::{APPLY, RedisLedger};
 use indelible::store::redis_reader::RedisReader;
 use indelible::store::{Flush, Ledger, Outcome, Reader, Retention};
@@ -204,6 +204,12 @@ impl Schedule {
     }
 
     async fn run(&mut self, reader: &RedisReader) -> Result<(), String> {
+        // Of what a worker's start writes, what a reader asks for.
+        for bucket in &self.buckets {
+            let mut set = redis::cmd("HSET");
+            set.arg(self.keys.state(*bucket)).arg("layout").arg(LAYOUT_VERSION);
+            set.exec(&mut self.connection).map_err(|error| error.to_string())?;
+        }
         for _ in 0..STEPS {
             self.step().await?;
         }

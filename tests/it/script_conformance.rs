@@ -179,25 +179,6 @@ async fn the_comparison_sees_expiry_and_outputs() {
 }
 
 #[tokio::test]
-async fn a_namespace_belongs_to_one_group() {
-    let redis = Redis::start();
-    let ledger = |group| RedisLedger::new(link(&redis), Keyspace::new("n"), RETENTION, group);
-    assert_eq!(ledger("one").prepare().await, Ok(()));
-    assert_eq!(ledger("one").prepare().await, Ok(()), "and takes it again");
-    let refused = ledger("other").prepare().await.expect_err("it is taken").to_string();
-    assert!(refused.contains("says group \"one\", and this process has \"other\""), "{refused}");
-}
-
-#[tokio::test]
-async fn a_server_that_may_evict_is_refused() {
-    let redis = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
-    let ledger = RedisLedger::new(link(&redis), Keyspace::new("n"), RETENTION, "g");
-    let refused = ledger.prepare().await.expect_err("it evicts");
-    assert!(refused.to_string().contains("allkeys-lru"), "{refused}");
-    assert_eq!(ledger.check().await, Err(refused));
-}
-
-#[tokio::test]
 async fn a_damaged_watermark_is_never_taken_for_none() {
     let redis = Redis::start();
     let keys = Keyspace::new("n");

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::deployment::Deployment;
 use crate::support::event::bare;
+use crate::support::program::Program;
 use crate::support::wait::eventually;
 
 #[test]
@@ -99,7 +100,9 @@ fn sigterm_in_the_middle_of_a_backlog_ends_it_well() {
     let lines: String =
         (0..60_000).map(|number| bare(&format!("{number}"), &format!("t{}", number % 50), "u") + "\n").collect();
     deployment.emit(&lines);
-    let mut running = deployment.serve();
+    // Ready is when all of it may be counted.
+    let mut running = Program::launch(&deployment.env());
+    eventually(Duration::from_secs(60), "the metrics", || running.is_live().then_some(()));
     let counted = || running.metric("indelible_records_total{outcome=\"counted\"}").filter(|counted| *counted > 0.0);
     let before = eventually(Duration::from_secs(60), "some to be counted", counted);
     assert!(before < 60_000.0, "the backlog is too small for this test");

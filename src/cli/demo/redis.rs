@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use crate::ops::clock;
-use crate::store::{Reader, link::Target};
+use crate::store::{Reader, StoreError, link::Target};
 
 const START: Duration = Duration::from_secs(10);
 const INSTALL: &str = "redis-server can't be run: install it (apt-get install redis-server, brew install redis)";
@@ -46,12 +46,16 @@ impl PrivateRedis {
 
     pub(super) async fn answers(&self, reader: &dyn Reader) -> anyhow::Result<()> {
         let deadline = clock::instant() + START;
-        while let Err(error) = reader.ping().await {
+        loop {
+            let error = match reader.ping().await {
+                // It is empty as yet.
+                Ok(()) | Err(StoreError::NotCounting { .. }) => return Ok(()),
+                Err(error) => error,
+            };
             let log = || fs::read_to_string(self.dir.join("redis.log")).unwrap_or_default();
             ensure!(clock::instant() < deadline, "{error}; redis-server says:\n{}", log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Ok(())
     }
 }
 

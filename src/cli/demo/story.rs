@@ -18,7 +18,7 @@ use crate::domain::{delta::Scope, money::NanoDollars};
 use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ops::clock;
 use crate::quota::assess;
-use crate::store::{Reader, Usage};
+use crate::store::{Reader, StoreError, Usage};
 
 pub(super) const TENANT: &str = "acme";
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
@@ -88,7 +88,7 @@ impl<'e> Story<'e> {
         block_in_place(|| self.emitter.finish())?;
         // Every event that has reached Kafka before now is in an answer as of now.
         let now = TimeMs(clock::now_ms());
-        let as_of = async || Ok(self.usage(None).await?.as_of);
+        let as_of = async || Ok(self.usage(None).await?.freshness.as_of);
         wait("the age of the counters", as_of, |as_of| *as_of >= Some(now)).await?;
         self.show(&must).await?;
         println!("\n  the same event again: counted once, its id is known");
@@ -129,7 +129,11 @@ impl<'e> Story<'e> {
 
     async fn usage(&self, user: Option<&str>) -> Result<Usage> {
         let scope = Scope { tenant: TenantId::new(TENANT)?, user: user.map(UserId::new).transpose()? };
-        Ok(self.reader.usage(&scope, Month::of(self.time)).await?)
+        match self.reader.usage(&scope, Month::of(self.time)).await {
+            // The worker is about to begin.
+            Err(StoreError::NotCounting { .. }) => Ok(Usage::default()),
+            answer => Ok(answer?),
+        }
     }
 
     /// Waits until every counter, of this month and of all time, is what it must be, and prints them.

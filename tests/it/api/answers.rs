@@ -1,3 +1,8 @@
+use indelible::domain::calendar::TimeMs;
+use indelible::domain::gap::{Gap, GapKind};
+use indelible::domain::position::{Offset, TopicPartition};
+use serde_json::json;
+
 use super::*;
 
 /// Lays JSON out over lines without reading its numbers: a float would hide what is tested.
@@ -75,6 +80,34 @@ async fn usage_by_day() {
 async fn usage_by_month() {
     let path = "/v1/tenants/acme/users/alice/usage?bucket=month&from=2025-12&to=2026-02";
     insta::assert_snapshot!(shown(world(), path).await);
+}
+
+#[tokio::test]
+async fn what_an_operator_accepted_as_never_counted_is_told_in_every_answer() {
+    let gap = |from, to, kind| Gap { from: Offset(from), to: Offset(to), kind, accepted: TimeMs(1_795_548_619_792) };
+    let mut fake = world();
+    fake.freshness.gaps = vec![
+        (TopicPartition::new("ai.usage.events.v1", 0), gap(7, 12, GapKind::Deleted)),
+        (TopicPartition::new("ai.usage.events.v1", 3), gap(90, 0, GapKind::Replaced)),
+    ];
+    let (whole, gapped) = (app(world()), app(fake));
+    for path in ["/users/alice/stats", "/stats", "/users", "/users/alice/usage", "/usage", "/usage?bucket=month"] {
+        let path = format!("/v1/tenants/acme{path}");
+        let answer = get(&gapped, &path).await;
+        assert_eq!(
+            answer.json()["gaps"],
+            json!([
+                {"topic": "ai.usage.events.v1", "partition": 0, "from": 7, "to": 12,
+                 "acceptedAt": "2026-11-24T19:30:19.792Z", "kind": "deleted"},
+                {"topic": "ai.usage.events.v1", "partition": 3, "from": 90, "to": 0,
+                 "acceptedAt": "2026-11-24T19:30:19.792Z", "kind": "replaced"},
+            ]),
+            "{path}"
+        );
+        let before = get(&whole, &path).await;
+        assert_eq!(before.json().get("gaps"), None, "{path}");
+        assert_ne!(answer.header("etag"), before.header("etag"), "{path}: a caller must learn of it");
+    }
 }
 
 #[tokio::test]

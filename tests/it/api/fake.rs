@@ -11,7 +11,7 @@ use indelible::domain::delta::Scope;
 use indelible::domain::event::Output;
 use indelible::domain::ids::{Assistant, Model, OutputId, OutputKind, TenantId, Tool, UserId};
 use indelible::domain::money::NanoDollars;
-use indelible::store::{AsOf, OutputCount, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage};
+use indelible::store::{Freshness, OutputCount, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage};
 
 #[derive(Debug, Default)]
 pub(super) enum Mode {
@@ -25,7 +25,7 @@ pub(super) enum Mode {
 #[derive(Debug, Default)]
 pub(super) struct Fake {
     pub(super) mode: Mode,
-    pub(super) as_of: AsOf,
+    pub(super) freshness: Freshness,
     pub(super) usage: BTreeMap<Scope, Usage>,
     pub(super) days: BTreeMap<Scope, BTreeMap<NaiveDate, DayUsage>>,
 }
@@ -42,6 +42,11 @@ pub(super) fn sum(requests: i64, tokens_in: i64, tokens_out: i64, nanos: i64) ->
         latency_ms: requests.saturating_mul(1_000),
         latency_count: requests,
     }
+}
+
+/// As of a time, with no gaps.
+pub(super) fn as_of(text: &str) -> Freshness {
+    Freshness { as_of: Some(TimeMs::of(time(text))), gaps: Vec::new() }
 }
 
 pub(super) fn time(text: &str) -> DateTime<Utc> {
@@ -136,13 +141,16 @@ impl Fake {
         users.truncate(limit);
         let end = users.last().map(|(value, user, _)| UserCursor { value: value.0, user: user.clone() });
         let users = users.into_iter().map(|(_, user, sum)| (user, sum)).collect();
-        UsersPage { users, next: end.filter(|_| more), as_of: self.as_of }
+        UsersPage { users, next: end.filter(|_| more), freshness: self.freshness.clone() }
     }
 }
 
 impl Reader for Fake {
     fn usage<'a>(&'a self, scope: &'a Scope, _: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
-        self.answer(|| Usage { as_of: self.as_of, ..self.usage.get(scope).cloned().unwrap_or_default() })
+        self.answer(|| Usage {
+            freshness: self.freshness.clone(),
+            ..self.usage.get(scope).cloned().unwrap_or_default()
+        })
     }
 
     fn users<'a>(
@@ -161,11 +169,11 @@ impl Reader for Fake {
         scope: &'a Scope,
         first: Month,
         last: Month,
-    ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, AsOf), StoreError>> {
+    ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>> {
         self.answer(move || {
             let (from, to) = (first.start().date_naive(), last.next().start().date_naive());
             let days = self.days.get(scope).map(|days| days.range(from..to).map(|(day, sum)| (*day, *sum)).collect());
-            (days.unwrap_or_default(), self.as_of)
+            (days.unwrap_or_default(), self.freshness.clone())
         })
     }
 

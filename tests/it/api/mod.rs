@@ -11,20 +11,19 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use indelible::api::{ApiState, router};
-use indelible::domain::calendar::TimeMs;
 use indelible::ops::metrics::Metrics;
 use indelible::quota::Limits;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use fake::{Fake, sum, time};
+use fake::{Fake, as_of, sum, time};
 
 const ALICE: (&str, &str) = ("acme", "alice");
 const STATS: &str = "/v1/tenants/acme/users/alice/stats";
 
 /// Two users of one tenant, counted until five seconds before now, 2026-11-24T18:00:00Z.
 fn world() -> Fake {
-    let mut fake = Fake { as_of: Some(TimeMs::of(time("2026-11-24T17:59:54.250Z"))), ..Fake::default() };
+    let mut fake = Fake { freshness: as_of("2026-11-24T17:59:54.250Z"), ..Fake::default() };
     fake.used(ALICE, "2026-11", ("chat", "large"), sum(3, 1_000, 500, 57_868_362_000));
     fake.used(ALICE, "2026-11", ("search", "small"), sum(2, 90, 10, 1));
     fake.used(ALICE, "2026-11", ("chat", "small"), sum(1, 10, 5, 0));

@@ -24,7 +24,7 @@ async fn polling_an_unchanged_answer_costs_a_header() {
         assert_eq!(first.header("indelible-as-of"), "2026-11-24T17:59:54.250Z");
 
         // Nothing was used, but the answer is fresher.
-        let fresher = app(Fake { as_of: Some(TimeMs::of(time("2026-11-24T17:59:59Z"))), ..world() });
+        let fresher = app(Fake { freshness: as_of("2026-11-24T17:59:59Z"), ..world() });
         let second = get_with(&fresher, path, &[("if-none-match", tag)]).await;
         assert_eq!((second.status.as_u16(), second.body.len()), (304, 0), "{path}");
         assert_eq!((second.header("etag"), second.header("content-type")), (tag, ""));

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use indelible::store::StoreError;
+use indelible::store::{StoreError, Unfit};
 
 use super::fake::Mode;
 use super::*;
@@ -116,7 +116,9 @@ async fn a_failing_store_is_an_error_and_never_a_zero() {
     for (error, status, problem, retry_after) in [
         (StoreError::Unavailable("host-1".to_owned()), 503, "store-unavailable", "1"),
         (StoreError::Refused("LOADING".to_owned()), 503, "store-unavailable", "1"),
+        (StoreError::NotCounting { key: "the-key".to_owned() }, 503, "not-counting", "5"),
         (StoreError::Unusable("layout 7".to_owned()), 503, "store-unusable", ""),
+        (Unfit::Eviction { policy: "layout 7".to_owned() }.into(), 503, "store-unusable", ""),
         (corrupt, 500, "store-damaged", ""),
     ] {
         let app = app(Fake { mode: Mode::Fails(error), ..world() });

@@ -75,10 +75,12 @@ fn under_load(named: bool, break_things: impl FnOnce(&mut Chaos<'_>)) {
     let deployment = deployment();
     let mut api_env = deployment.env();
     api_env.push(("INDELIBLE_ROLE", "api"));
-    let (api, traffic) = (Program::serve(&api_env), Traffic::default());
+    let traffic = Traffic::default();
     let generator = Generator::new(seed, PARTITIONS);
     let name = |number| named.then(|| format!("worker-{number}"));
     let workers = (0..WORKERS).map(|number| launch(&deployment, name(number))).collect();
+    // Not ready before a worker has begun.
+    let api = Program::serve(&api_env);
     let (rng, topic, url) = (StdRng::seed_from_u64(seed), deployment.topic.clone(), api.api_url());
     let (snapshot, printed, done) = (None, Vec::new(), BTreeMap::new());
     let mut chaos = Chaos { deployment, workers, traffic: &traffic, rng, snapshot, printed, done };

@@ -91,6 +91,12 @@ impl Redis {
         }
     }
 
+    /// The same without waiting until it answers: it may have much to load.
+    pub(crate) fn restart_unready(&mut self) {
+        self.kill();
+        self.server = Some(self.spawn());
+    }
+
     /// The server's process, to stop and continue it; none while it is not running.
     pub(crate) fn process(&mut self) -> Option<&mut Child> {
         self.server.as_mut()
@@ -98,16 +104,7 @@ impl Redis {
 
     /// Returns what the server printed if it ends, or does not answer in time.
     fn launch(&mut self) -> Result<(), String> {
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .arg("--unixsocket")
-            .arg(self.socket())
-            .arg("--dir")
-            .arg(self.dir.path())
-            .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
-            .args(&self.args);
-        let mut server = Child::spawn("redis-server", self.dir.path(), &mut command);
+        let mut server = self.spawn();
         let ready = within(START, || {
             if server.exited().is_some() {
                 return Some(false);
@@ -120,6 +117,19 @@ impl Redis {
         }
         self.server = Some(server);
         Ok(())
+    }
+
+    fn spawn(&self) -> Child {
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .arg("--unixsocket")
+            .arg(self.socket())
+            .arg("--dir")
+            .arg(self.dir.path())
+            .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
+            .args(&self.args);
+        Child::spawn("redis-server", self.dir.path(), &mut command)
     }
 
     fn connect(&self) -> RedisResult<Connection> {

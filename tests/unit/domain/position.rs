@@ -19,3 +19,15 @@ fn a_position_covers_what_lies_before_it() {
     assert!(!position.covers(Offset(42)));
     assert!(!Position::START.covers(Offset(0)));
 }
+
+#[test]
+fn a_partition_is_named_as_the_commands_and_as_redis_have_it() {
+    let partition = TopicPartition::new("a.b-c_d", 12);
+    assert_eq!((partition.argument().as_str(), partition.to_string().as_str()), ("a.b-c_d:12", "a.b-c_d/12"));
+    for text in ["a.b-c_d:12", "a.b-c_d/12"] {
+        assert_eq!(text.parse(), Ok(partition.clone()));
+    }
+    for text in ["", "a", "a:", ":0", "a:-1", "a:x", "a:0.5"] {
+        assert_eq!(text.parse::<TopicPartition>(), Err(PartitionFault), "{text:?}");
+    }
+}
