@@ -41,6 +41,10 @@ enum Command {
         /// What this process does.
         #[arg(long, env = "INDELIBLE_ROLE", value_enum, default_value = "all")]
         role: Role,
+        /// Where this process ends itself: point:pass
+        #[cfg(feature = "crash-points")]
+        #[arg(long, env = "INDELIBLE_CRASH", hide = true)]
+        crash: Option<crate::ops::crash::Plan>,
     },
     /// Show the whole thing on this machine: a Kafka in this process, a private redis-server, a short story.
     Demo {
@@ -111,12 +115,16 @@ pub fn run() -> ExitCode {
 }
 
 fn run_with(command: Command, config: Config) -> ExitCode {
+    #[cfg(feature = "crash-points")]
+    if let Command::Serve { crash: Some(plan), .. } = &command {
+        crate::ops::crash::arm(plan.clone());
+    }
     let ended = match command {
         Command::Config { .. } => {
             println!("the settings are fine");
             return ExitCode::SUCCESS;
         }
-        Command::Serve { role } => in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await),
+        Command::Serve { role, .. } => in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await),
         Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(&config, once, shutdown).await),
         // Brokers that can't be reached show while they are waited for.
         Command::Emit { file, lenient } => {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Offset, TopicPartition};
 use crate::ops::clock;
+use crate::ops::crash::{self, Point};
 use crate::ops::metrics::Ending;
 use crate::store::{Ledger, StoreError};
 
@@ -141,6 +142,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         partitions: Vec<TopicPartition>,
         starts: oneshot::Sender<Vec<(TopicPartition, Offset)>>,
     ) -> Result<(), Failure> {
+        crash::point(Point::InAssign);
         self.worker.latch.not_ready("is reading the watermarks of its partitions");
         let (topics, patience) = (self.worker.topics.clone(), self.worker.tools.limits.ask_kafka);
         let counted = probe::partitions(self.source.client(), topics, patience).await;
@@ -156,6 +158,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         }
         self.joined = true;
         self.worker.tools.metrics.rebalanced("assigned", self.lanes.len());
+        crash::point(Point::InAssign);
         // The polling thread is gone when it is closing; then nothing is read.
         let _ = starts.send(offsets);
         self.next_probe = clock::instant();
@@ -174,6 +177,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
 
     /// Sees what waits in the partitions to its end, for a while, and lets them go.
     async fn revoke(&mut self, partitions: &[TopicPartition], done: oneshot::Sender<()>) -> Result<(), Failure> {
+        crash::point(Point::InRevoke);
         let patience = self.worker.tools.limits.revoke;
         let ended = tokio::time::timeout(patience, self.finish(partitions)).await;
         for partition in partitions {
@@ -182,6 +186,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             tracing::info!(%partition, "revoked");
         }
         self.worker.tools.metrics.rebalanced("revoked", self.lanes.len());
+        crash::point(Point::InRevoke);
         // Nobody waits any more when the polling thread is closing.
         let _ = done.send(());
         match ended {
@@ -217,11 +222,13 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     }
 
     pub(super) async fn drain(&mut self) {
+        crash::point(Point::InShutdown);
         let partitions: Vec<_> = self.lanes.keys().cloned().collect();
         if let Err(failure) = self.finish(&partitions).await {
             tracing::warn!(failure = failure.name(), "{failure}");
         }
         self.commit();
+        crash::point(Point::InShutdown);
     }
 
     pub(super) async fn close(mut self) {

@@ -9,6 +9,7 @@ mod bad_input;
 mod chaos;
 mod commands;
 mod counting;
+mod crash;
 mod demo;
 mod examples;
 mod fold_properties;

@@ -58,6 +58,15 @@ impl Generator {
         Self { rng, partitions, number: 0, sent: Vec::new(), pending: Vec::new() }
     }
 
+    /// Sends the next few, each acknowledged by Kafka.
+    pub(crate) fn send(&mut self, topic: &str, count: usize) {
+        send(topic, &self.take(count));
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Message> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
     fn next(&mut self) -> Message {
         let rng = &mut self.rng;
         // A key decides the partition; where nothing may depend on it, another one is as good.
@@ -136,6 +145,15 @@ impl Generator {
     }
 }
 
+fn send(topic: &str, messages: &[Message]) {
+    let keys: Vec<_> = messages.iter().map(|message| format!("{}:{}", message.user.0, message.user.1)).collect();
+    let record = |(message, key)| {
+        let Message { value, partition, .. }: &Message = message;
+        Record { partition: *partition, key: Some(key), value: value.as_deref(), ..Record::default() }
+    };
+    Kafka::shared().produce_all(topic, messages.iter().zip(keys.iter().map(String::as_str)).map(record));
+}
+
 impl Traffic {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
@@ -144,17 +162,11 @@ impl Traffic {
     /// Some 600 records a second until told to stop; each is acknowledged before the next few go.
     pub(crate) fn produce(&self, topic: &str, mut generator: Generator) {
         while !self.stop.load(Ordering::SeqCst) {
-            let messages: Vec<_> = (0..20).map(|_| generator.next()).collect();
+            let messages = generator.take(20);
             for message in &messages {
                 self.users.lock().expect("no panic").entry(message.user.clone()).or_default().begun += message.tokens;
             }
-            let keys: Vec<_> =
-                messages.iter().map(|message| format!("{}:{}", message.user.0, message.user.1)).collect();
-            let record = |(message, key)| {
-                let Message { value, partition, .. }: &Message = message;
-                Record { partition: *partition, key: Some(key), value: value.as_deref(), ..Record::default() }
-            };
-            Kafka::shared().produce_all(topic, messages.iter().zip(keys.iter().map(String::as_str)).map(record));
+            send(topic, &messages);
             let now = Utc::now().timestamp_millis();
             for message in messages {
                 let mut users = self.users.lock().expect("no panic");
