@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test setup
+.PHONY: help demo check test faults setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ check: ## The fast checks: format, clippy, unit tests
 
 test: ## Everything: set-up, format, clippy, licences, all tests against a real Kafka and Redis
 	@scripts/test.sh
+
+faults: ## The crash matrix: SIGKILL at each step that matters, 20 times each, every number held to an oracle
+	@scripts/faults.sh
 
 setup: ## Install what `make test` needs, and nothing else
 	@scripts/setup.sh test

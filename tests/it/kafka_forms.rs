@@ -87,6 +87,37 @@ fn partitions_that_are_added_are_counted_from_their_start() {
     counts_added_partitions("topic.metadata.refresh.interval.ms=1000,group.protocol=consumer");
 }
 
+/// The assignment is made once, with offsets in it: what a start reads again is the one record before the watermark of
+/// each partition, and no session ends for it.
+#[track_caller]
+fn starts_where_its_watermarks_are(properties: &str) {
+    let (deployment, rounds) = (with_properties(Deployment::new(2), properties), Rounds::default());
+    let mut running = deployment.serve();
+    rounds.send(&deployment);
+    rounds.check(&running);
+    deployment.await_counted();
+    assert_eq!(consumed(&running), Some(36.0), "{properties}");
+    running.child.terminate();
+    assert!(running.child.wait(START).success());
+    rounds.send(&deployment);
+    let running = deployment.serve();
+    rounds.check(&running);
+    // The second round, and a record of each partition.
+    assert_eq!(consumed(&running), Some(38.0), "{properties}");
+    assert_eq!(running.metric("indelible_sessions_total"), Some(1.0), "{properties}");
+}
+
+fn consumed(running: &Running) -> Option<f64> {
+    running.metric("indelible_records_consumed_total")
+}
+
+#[test]
+fn a_start_reads_from_its_watermarks_on() {
+    starts_where_its_watermarks_are("partition.assignment.strategy=range");
+    starts_where_its_watermarks_are("partition.assignment.strategy=cooperative-sticky");
+    starts_where_its_watermarks_are("group.protocol=consumer");
+}
+
 #[test]
 fn a_broker_that_is_killed_and_comes_back_is_read_on() {
     let (mut kafka, deployment) = (Kafka::start(), Deployment::new(3));

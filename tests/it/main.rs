@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod chaos;
 mod commands;
+mod commits;
 mod counting;
 mod crash;
 mod demo;
