@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test faults setup
+.PHONY: help demo check test faults mutants setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ test: ## Everything: set-up, format, clippy, licences, all tests against a real 
 
 faults: ## The crash matrix: SIGKILL at each step that matters, 20 times each, every number held to an oracle
 	@scripts/faults.sh
+
+mutants: ## Plant known mistakes one at a time and report which tests catch each (ALL=1: run the whole suite on each)
+	@scripts/mutants.sh $(if $(ALL),--all)
 
 setup: ## Install what `make test` needs, and nothing else
 	@scripts/setup.sh test

@@ -87,3 +87,7 @@ fn die() -> ! {
         std::thread::park();
     }
 }
+
+#[cfg(test)]
+#[path = "../../../tests/unit/ops/crash.rs"]
+mod tests;
