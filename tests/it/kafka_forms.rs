@@ -96,25 +96,34 @@ fn starts_where_its_watermarks_are(properties: &str) {
     rounds.send(&deployment);
     rounds.check(&running);
     deployment.await_counted();
-    assert_eq!(consumed(&running), Some(36.0), "{properties}");
+    assert_read_once(&running, 36.0);
     running.child.terminate();
     assert!(running.child.wait(START).success());
     rounds.send(&deployment);
     let running = deployment.serve();
     rounds.check(&running);
     // The second round, and a record of each partition.
-    assert_eq!(consumed(&running), Some(38.0), "{properties}");
-    assert_eq!(running.metric("indelible_sessions_total"), Some(1.0), "{properties}");
+    assert_read_once(&running, 38.0);
 }
 
-fn consumed(running: &Running) -> Option<f64> {
-    running.metric("indelible_records_consumed_total")
+#[track_caller]
+fn assert_read_once(running: &Running, records: f64) {
+    let metrics = ["indelible_sessions_total", "indelible_records_consumed_total"].map(|name| running.metric(name));
+    assert_eq!(metrics, [Some(1.0), Some(records)], "{}", running.child.output());
 }
 
 #[test]
-fn a_start_reads_from_its_watermarks_on() {
+fn a_start_reads_from_its_watermarks_by_the_eager_protocol() {
     starts_where_its_watermarks_are("partition.assignment.strategy=range");
+}
+
+#[test]
+fn a_start_reads_from_its_watermarks_by_the_cooperative_protocol() {
     starts_where_its_watermarks_are("partition.assignment.strategy=cooperative-sticky");
+}
+
+#[test]
+fn a_start_reads_from_its_watermarks_by_the_protocol_of_kip_848() {
     starts_where_its_watermarks_are("group.protocol=consumer");
 }
 
