@@ -129,6 +129,8 @@ def try_out(number, mutant):
 
 def main():
     mutants = load(args.only)
+    if args.check:
+        return 0
     LOGS.mkdir(parents=True, exist_ok=True)
     copy_tree()
     say("building the tree without a mistake")
@@ -154,6 +156,7 @@ def main():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/mutants.sh", description="Plants mistakes and runs the tests.")
     parser.add_argument("--all", action="store_true", help="run the whole suite on each, not only the named tests")
+    parser.add_argument("--check", action="store_true", help="only see whether each mistake can still be planted")
     parser.add_argument("--only", default="", metavar="TEXT", help="only mutants with this text in their name")
     args = parser.parse_args()
     try:

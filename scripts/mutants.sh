@@ -5,5 +5,4 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 scripts/setup.sh test
-command -v python3 >/dev/null || die "python3 (3.11 or newer) is missing"
 exec python3 scripts/mutants.py "$@"

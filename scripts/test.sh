@@ -8,6 +8,8 @@ say "format"
 cargo fmt --all --check
 say "shellcheck"
 shellcheck -x scripts/*.sh .ci/run
+say "mutants that can be planted"
+python3 scripts/mutants.py --check
 say "clippy"
 cargo clippy --all-targets --locked -- -D warnings
 cargo clippy --all-targets --locked --features crash-points -- -D warnings

@@ -59,15 +59,13 @@ pub fn point(point: Point) {
     }
 }
 
-/// Runs `call`; at the pass only begins it, waits for `begun`, and ends the process.
+/// Runs `call`; at the pass only until `begun` has ended, which is then the end of the process.
 pub async fn cut_off<T, B: Future>(point: Point, call: impl Future<Output = T>, begun: impl FnOnce() -> B) -> T {
     if !is_due(point) {
         return call.await;
     }
-    let mut call = pin!(call);
-    // Whatever it says, nobody learns of it.
-    let _ = futures::poll!(&mut call);
-    begun().await;
+    // In this order: whatever both of them wait for, the call gets it first. What it answers nobody learns.
+    futures::future::select(pin!(call), pin!(begun())).await;
     die()
 }
 
