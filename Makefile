@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bounds oracle setup
+.PHONY: help demo check test bounds oracle faults mutants setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ bounds: ## Measure what must stay within bounds, at full size: memory, fairness
 
 oracle: ## Count the log again, apart from the program, and compare with Redis and the API (ARGS="--api http://… --dlq")
 	@scripts/oracle.sh $(ARGS)
+
+faults: ## The crash matrix: SIGKILL at each step that matters, 20 times each, every number held to an oracle
+	@scripts/faults.sh
+
+mutants: ## Plant known mistakes one at a time and report which tests catch each (ALL=1: run the whole suite on each)
+	@scripts/mutants.sh $(if $(ALL),--all)
 
 setup: ## Install what `make test` needs, and nothing else
 	@scripts/setup.sh test

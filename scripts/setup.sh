@@ -33,6 +33,7 @@ missing_packages() {
     test)
         has redis-server || echo redis-server
         has shellcheck || echo shellcheck
+        has python3 || echo python3
         has_java || echo openjdk-17-jre-headless
         has mvn || echo maven
         has_python || printf '%s\n' python3 python3-venv

@@ -8,10 +8,18 @@ say "format"
 cargo fmt --all --check
 say "shellcheck"
 shellcheck -x scripts/*.sh .ci/run
+say "mutants that can be planted"
+python3 scripts/mutants.py --check
 say "clippy"
 cargo clippy --all-targets --locked -- -D warnings
+cargo clippy --all-targets --locked --features crash-points -- -D warnings
 say "licences, bans, sources"
 # Offline: `cargo fetch` in the set-up has brought every crate, those of other platforms too.
 "$CARGO_DENY" --offline --log-level error check --hide-inclusion-graph licenses bans sources
 say "tests"
-cargo test --locked
+cargo test --locked --features crash-points
+say "no crash points in what ships"
+# Last, so that what lies in the target folder is the program without them.
+cargo build --locked --bin indelible
+found=$(grep -c INDELIBLE_CRASH "${CARGO_TARGET_DIR:-target}/debug/indelible" || true)
+[ "$found" = 0 ] || die "the program has crash points although the feature crash-points is off"

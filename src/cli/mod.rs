@@ -50,6 +50,10 @@ enum Command {
         /// Take the namespace over from the consumer group that counts into it now, once at the start.
         #[arg(long, env = "INDELIBLE_TAKEOVER")]
         takeover: bool,
+        /// Where this process ends itself: point:pass
+        #[cfg(feature = "crash-points")]
+        #[arg(long, env = "INDELIBLE_CRASH", hide = true)]
+        crash: Option<crate::ops::crash::Plan>,
     },
     /// Show the whole thing on this machine: a Kafka in this process, a private redis-server, a short story.
     Demo {
@@ -130,12 +134,16 @@ pub fn run() -> ExitCode {
 }
 
 fn run_with(command: Command, config: Config) -> ExitCode {
+    #[cfg(feature = "crash-points")]
+    if let Command::Serve { crash: Some(plan), .. } = &command {
+        crate::ops::crash::arm(plan.clone());
+    }
     let ended = match command {
         Command::Config { .. } => {
             println!("the settings are fine");
             return ExitCode::SUCCESS;
         }
-        Command::Serve { role, takeover } => {
+        Command::Serve { role, takeover, .. } => {
             let config = Config { takeover, ..config };
             in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await)
         }

@@ -15,6 +15,7 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::Expired;
 use crate::ops::clock;
+use crate::ops::crash::{self, Point};
 use crate::ops::metrics::{Ending, Metrics};
 use crate::store::{Capped, Flush, Ledger, Outcome, StoreError};
 
@@ -145,7 +146,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     /// Sends one dead letter and does not return before the broker has it.
     async fn dead_letter(&self, rejected: &Rejected) {
         let mut tries = Tries::new(&self.trouble, &self.limits);
-        while let Err(why) = self.dead_letters.send(rejected, TimeMs(clock::now_ms())).await {
+        while let Err(why) = self.send(rejected).await {
             if tries.failed(format!("can't write dead letters: {why}")) {
                 tracing::error!(
                     error = why,
@@ -155,6 +156,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             }
             tries.wait().await;
         }
+        crash::point(Point::AfterLetterAck);
         tries.succeeded();
         self.metrics.rejected(rejected.reject.reason.as_str());
         // Not a line a record at a level that is on: whoever sends bad records must not fill the disk.
@@ -165,6 +167,11 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             detail = rejected.reject.detail,
             "record rejected to the dead-letter topic"
         );
+    }
+
+    async fn send(&self, rejected: &Rejected) -> Result<(), String> {
+        let sent = self.dead_letters.send(rejected, TimeMs(clock::now_ms()));
+        crash::cut_off(Point::BeforeLetterAck, sent, || std::future::ready(())).await
     }
 
     /// Applies a bucket's spans in their order; one that is too large is halved.
@@ -224,7 +231,12 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
 
     /// Asks the store until it answers.
     async fn apply(&self, flush: &Flush) -> Result<Outcome, Failure> {
-        self.insist("flush", || self.ledger.apply(flush)).await
+        crash::point(Point::BeforeScript);
+        // One connection carries both in this order: once the check is answered, the script has run.
+        let call = || crash::cut_off(Point::AfterScriptSent, self.ledger.apply(flush), || self.ledger.check());
+        let outcome = self.insist("flush", call).await;
+        crash::point(Point::AfterReply);
+        outcome
     }
 
     /// Repeats a question to the store until it answers, or an answer can't be hoped for.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Offset, TopicPartition};
 use crate::ops::clock;
+use crate::ops::crash::{self, Point};
 use crate::ops::metrics::Ending;
 use crate::store::{Ledger, StoreError};
 
@@ -151,6 +152,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         partitions: Vec<TopicPartition>,
         starts: oneshot::Sender<Vec<(TopicPartition, Offset)>>,
     ) -> Result<(), Failure> {
+        crash::point(Point::InAssign);
         self.worker.latch.not_ready("is reading the watermarks of its partitions");
         let (topics, patience) = (self.worker.topics.clone(), self.worker.tools.limits.ask_kafka);
         let counted = probe::partitions(self.source.client(), topics, patience).await;
@@ -167,6 +169,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         }
         self.joined = true;
         self.worker.tools.metrics.rebalanced("assigned", self.lanes.len());
+        crash::point(Point::InAssign);
         // The polling thread is gone when it is closing; then nothing is read.
         let _ = starts.send(offsets);
         self.next_probe = clock::instant();
@@ -186,6 +189,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
 
     /// Sees what waits in the partitions to its end, for a while, and lets them go.
     async fn revoke(&mut self, partitions: &[TopicPartition], done: oneshot::Sender<()>) -> Result<(), Failure> {
+        crash::point(Point::InRevoke);
         let patience = self.worker.tools.limits.revoke;
         let ended = tokio::time::timeout(patience, self.finish(partitions)).await;
         for partition in partitions {
@@ -201,6 +205,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 .latch
                 .not_ready("has no partitions, and waits for its consumer group to say whether that is so");
         }
+        crash::point(Point::InRevoke);
         // Nobody waits any more when the polling thread is closing.
         let _ = done.send(());
         match ended {
@@ -236,11 +241,13 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     }
 
     pub(super) async fn drain(&mut self) {
+        crash::point(Point::InShutdown);
         let partitions: Vec<_> = self.lanes.keys().cloned().collect();
         if let Err(failure) = self.finish(&partitions).await {
             tracing::warn!(failure = failure.name(), "{failure}");
         }
         self.commit();
+        crash::point(Point::InShutdown);
     }
 
     /// # Errors

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Offset, TopicPartition};
+use crate::ops::crash::{self, Point};
 
 use super::limits::{CHUNK_BYTES, CHUNK_RECORDS, CHUNKS_WAITING};
 use super::record::Chunk;
@@ -149,6 +150,9 @@ impl Poller {
                 if failed.is_some() || chunk.len() >= CHUNK_RECORDS || chunk.size() >= CHUNK_BYTES {
                     break;
                 }
+            }
+            if !chunk.is_empty() {
+                crash::point(Point::AfterPoll);
             }
             let records = (!chunk.is_empty()).then_some(SourceEvent::Records(chunk));
             let context = self.consumer.context();

@@ -3,6 +3,7 @@
 //! Knows nothing of usage or events, so that every layer may report to it. Read `health.rs` first.
 
 pub mod clock;
+pub mod crash;
 pub mod health;
 pub mod http;
 pub mod metrics;

@@ -161,3 +161,26 @@ fn the_same_id_is_counted_once_and_other_content_is_a_conflict() {
     assert_eq!(stats(&running)["thisMonth"]["tokensIn"], 200);
     assert_eq!([outcome("counted"), outcome("repeated"), outcome("conflict")], [Some(2.0), Some(1.0), Some(1.0)]);
 }
+
+#[test]
+fn no_time_to_live_decides_what_is_counted() {
+    let (deployment, now) = (Deployment::new(1), Utc::now());
+    let running = deployment.serve();
+    let lines = [
+        usage("u1", now, 100, Some(("website", "w1"))),
+        output("deleted", "d1", now, ("website", "w1")),
+        output("deleted", "d2", now, ("website", "never created")),
+    ];
+    deployment.emit(&lines.concat());
+    deployment.await_counted();
+    assert_eq!(stats(&running)["thisMonth"]["requests"], 1);
+    let keys: Vec<String> = deployment.redis.ask("KEYS", &["*"]);
+    // Of a stop that outlasts a time-to-live, the log knows nothing: what came twice would be counted twice.
+    let (days, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.contains("-days:"));
+    let expires = |key: &&&String| deployment.redis.ask::<i64>("TTL", &[key]) >= 0;
+    let expiring: Vec<_> = others.iter().filter(expires).collect();
+    assert!(expiring.is_empty(), "{expiring:?}");
+    assert!(others.iter().any(|key| key.contains(":seen:")), "{keys:?}");
+    // Those of a user and of a tenant: a copy for a while of what the months hold for good.
+    assert_eq!(days.iter().filter(expires).count(), 2, "{keys:?}");
+}

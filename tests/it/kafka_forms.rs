@@ -87,6 +87,46 @@ fn partitions_that_are_added_are_counted_from_their_start() {
     counts_added_partitions("topic.metadata.refresh.interval.ms=1000,group.protocol=consumer");
 }
 
+/// The assignment is made once, with offsets in it: what a start reads again is the one record before the watermark of
+/// each partition, and no session ends for it.
+#[track_caller]
+fn starts_where_its_watermarks_are(properties: &str) {
+    let (deployment, rounds) = (with_properties(Deployment::new(2), properties), Rounds::default());
+    let mut running = deployment.serve();
+    rounds.send(&deployment);
+    rounds.check(&running);
+    deployment.await_counted();
+    assert_read_once(&running, 36.0);
+    running.child.terminate();
+    assert!(running.child.wait(START).success());
+    rounds.send(&deployment);
+    let running = deployment.serve();
+    rounds.check(&running);
+    // The second round, and a record of each partition.
+    assert_read_once(&running, 38.0);
+}
+
+#[track_caller]
+fn assert_read_once(running: &Running, records: f64) {
+    let metrics = ["indelible_sessions_total", "indelible_records_consumed_total"].map(|name| running.metric(name));
+    assert_eq!(metrics, [Some(1.0), Some(records)], "{}", running.child.output());
+}
+
+#[test]
+fn a_start_reads_from_its_watermarks_by_the_eager_protocol() {
+    starts_where_its_watermarks_are("partition.assignment.strategy=range");
+}
+
+#[test]
+fn a_start_reads_from_its_watermarks_by_the_cooperative_protocol() {
+    starts_where_its_watermarks_are("partition.assignment.strategy=cooperative-sticky");
+}
+
+#[test]
+fn a_start_reads_from_its_watermarks_by_the_protocol_of_kip_848() {
+    starts_where_its_watermarks_are("group.protocol=consumer");
+}
+
 #[test]
 fn a_broker_that_is_killed_and_comes_back_is_read_on() {
     let (mut kafka, deployment) = (Kafka::start(), Deployment::new(3));

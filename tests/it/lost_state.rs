@@ -195,6 +195,28 @@ fn a_new_namespace_on_a_log_of_some_age_is_counted_from_where_that_begins() {
     rounds.check_without(&running, &[1]);
 }
 
+/// Not lost: what came after the backup is in the log, and whatever the group has committed says nothing of Redis.
+#[test]
+fn a_redis_put_back_from_a_backup_catches_up() {
+    let (mut deployment, rounds) = (Deployment::new(2), Rounds::default());
+    let mut running = deployment.serve();
+    rounds.send(&deployment);
+    rounds.check(&running);
+    // Before the first start of a partition there is nothing to go back to.
+    deployment.await_counted();
+    deployment.redis.ask::<()>("SAVE", &[]);
+    rounds.send(&deployment);
+    rounds.check(&running);
+    deployment.await_counted();
+    running.child.terminate();
+    assert!(running.child.wait(START).success());
+    // Without a file of its own it starts with the backup.
+    deployment.redis.restart();
+    let running = deployment.serve();
+    rounds.send(&deployment);
+    rounds.check(&running);
+}
+
 #[test]
 fn a_redis_that_loses_all_while_running() {
     let (deployment, rounds) = (Deployment::new(2), Rounds::default());

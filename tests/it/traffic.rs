@@ -58,10 +58,13 @@ impl Generator {
         Self { rng, partitions, number: 0, sent: Vec::new(), pending: Vec::new() }
     }
 
-    /// Sends as many records as that.
-    pub(crate) fn send(&mut self, topic: &str, records: usize) {
-        let messages: Vec<_> = (0..records).map(|_| self.next()).collect();
-        send(topic, &messages);
+    /// Sends the next few, each acknowledged by Kafka.
+    pub(crate) fn send(&mut self, topic: &str, count: usize) {
+        send(topic, &self.take(count));
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Message> {
+        (0..count).map(|_| self.next()).collect()
     }
 
     fn next(&mut self) -> Message {
@@ -160,7 +163,7 @@ impl Traffic {
     /// Some 600 records a second until told to stop; each is acknowledged before the next few go.
     pub(crate) fn produce(&self, topic: &str, mut generator: Generator) {
         while !self.stop.load(Ordering::SeqCst) {
-            let messages: Vec<_> = (0..20).map(|_| generator.next()).collect();
+            let messages = generator.take(20);
             for message in &messages {
                 self.users.lock().expect("no panic").entry(message.user.clone()).or_default().begun += message.tokens;
             }
