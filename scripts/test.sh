@@ -14,4 +14,8 @@ say "licences, bans, sources"
 # Offline: `cargo fetch` in the set-up has brought every crate, those of other platforms too.
 "$CARGO_DENY" --offline --log-level error check --hide-inclusion-graph licenses bans sources
 say "tests"
-cargo test --locked
+cargo test --locked -- --skip soak::
+# By itself: three brokers, six Redis servers and four workers leave no time to tests that look at the clock, nor those
+# to it.
+say "soak, two minutes"
+cargo test --locked --test it -- --nocapture soak::

@@ -8,8 +8,7 @@ use rdkafka::Message;
 use rdkafka::message::{Headers, OwnedMessage};
 use serde_json::{Map, Value, json};
 
-use crate::support::deployment::Deployment;
-use crate::support::kafka::Kafka;
+use crate::support::kafka::read_all;
 use crate::support::program::Running;
 
 /// [requests, in, out, cached, reasoning, nano-dollars, milliseconds, requests with a latency]
@@ -43,13 +42,17 @@ pub(crate) struct Oracle {
     ids: BTreeSet<(String, String, String)>,
     /// Partition and offset of each record that can't be counted.
     poison: BTreeSet<(i32, i64)>,
+    /// Partition and offset that the dead letters say they come from.
+    letters: BTreeSet<(i32, i64)>,
     records: usize,
 }
 
 impl Oracle {
-    pub(crate) fn read(topic: &str) -> Self {
-        let mut oracle = Self { accounts: BTreeMap::new(), ids: BTreeSet::new(), poison: BTreeSet::new(), records: 0 };
-        for record in Kafka::shared().read_all(topic) {
+    pub(crate) fn read(bootstrap: &str, topic: &str) -> Self {
+        let letters = read_all(bootstrap, &format!("{topic}.dlq")).iter().map(origin).collect();
+        let (accounts, ids, poison) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut oracle = Self { accounts, ids, poison, letters, records: 0 };
+        for record in read_all(bootstrap, topic) {
             oracle.records += 1;
             if oracle.count(&record).is_none() {
                 oracle.poison.insert((record.partition(), record.offset()));
@@ -101,10 +104,11 @@ impl Oracle {
         Some(())
     }
 
-    /// Holds all that the API and Redis say to what the log says; returns every difference.
-    pub(crate) fn differences(&self, deployment: &Deployment, api: &Running) -> Vec<String> {
+    /// Holds all that the API and Redis say to what the log says; returns every difference. `applied` is the sum
+    /// over all buckets.
+    pub(crate) fn differences(&self, applied: usize, api: &Running) -> Vec<String> {
         let mut faults = Faults::default();
-        let (now, mut applied) = (Utc::now(), 0);
+        let now = Utc::now();
         for ((tenant, user), account) in &self.accounts {
             let path = match user {
                 Some(user) => format!("/v1/tenants/{tenant}/users/{user}"),
@@ -132,34 +136,26 @@ impl Oracle {
                 faults.equal(&format!("{path} {day}"), &found, &json!([sums[0], sums[1] + sums[2], sums[5]]));
             }
         }
-        for state in deployment.redis.ask::<Vec<String>>("KEYS", &["indelible:*:state"]) {
-            applied += deployment.redis.ask::<Option<usize>>("HGET", &[&state, "applied"]).unwrap_or(0);
-        }
         faults.equal("Σ applied", &json!(applied), &json!(self.ids.len()));
-        self.compare_letters(&deployment.topic, &mut faults);
+        // Every poison at least once, and nothing else.
+        faults.equal("dead letters", &json!(self.letters), &json!(self.poison));
         faults.0
-    }
-
-    /// Every poison at least once, and nothing else.
-    fn compare_letters(&self, topic: &str, faults: &mut Faults) {
-        let header = |letter: &OwnedMessage, name: &str| -> i64 {
-            let found = letter.headers().into_iter().flat_map(Headers::iter).find(|header| header.key == name);
-            let text = found.and_then(|header| std::str::from_utf8(header.value?).ok());
-            text.and_then(|text| text.parse().ok()).expect("a dead letter says where it came from")
-        };
-        let letters = Kafka::shared().read_all(&format!("{topic}.dlq"));
-        let place = |letter| {
-            let partition = header(letter, "__connect.errors.partition");
-            (i32::try_from(partition).expect("a partition"), header(letter, "__connect.errors.offset"))
-        };
-        let found: BTreeSet<_> = letters.iter().map(place).collect();
-        faults.equal("dead letters", &json!(found), &json!(self.poison));
     }
 
     pub(crate) fn summary(&self) -> String {
         let (records, ids, poison) = (self.records, self.ids.len(), self.poison.len());
         format!("{records} records: {ids} events, {} repeats, {poison} poison", records - ids - poison)
     }
+}
+
+fn origin(letter: &OwnedMessage) -> (i32, i64) {
+    let header = |name: &str| -> i64 {
+        let found = letter.headers().into_iter().flat_map(Headers::iter).find(|header| header.key == name);
+        let text = found.and_then(|header| std::str::from_utf8(header.value?).ok());
+        text.and_then(|text| text.parse().ok()).expect("a dead letter says where it came from")
+    };
+    let partition = header("__connect.errors.partition");
+    (i32::try_from(partition).expect("a partition"), header("__connect.errors.offset"))
 }
 
 impl Account {
