@@ -47,6 +47,9 @@ pub struct Lane {
     /// never ahead of the real one. It never goes back, not over a restart either, so that ids are kept in the order
     /// of the log whatever timestamps producers set.
     log_time: TimeMs,
+    /// The same of what was taken in here, which is what a bucket has passed when it is flushed. Behind the other for as
+    /// long as records come again that some buckets have counted and others not: those must not promise them yet.
+    passed: TimeMs,
     pub waiting: Batch,
     pub in_flight: bool,
     last_beat: Option<Instant>,
@@ -88,6 +91,7 @@ impl Lane {
             settled: known.clone().map(|position| position.next()).max().unwrap_or(Offset(0)),
             unverified: known.filter_map(|position| position.last()).filter(|(named, _)| *named >= start).collect(),
             log_time,
+            passed: TimeMs(0),
             stored,
             read: least,
             fetched: least.next(),
@@ -111,7 +115,8 @@ impl Lane {
         }
         self.read = Position::after(offset, fingerprint);
         if let Some(timestamp) = record.timestamp() {
-            self.log_time = self.log_time.max(timestamp.min(clock.1));
+            self.passed = self.passed.max(timestamp.min(clock.1));
+            self.log_time = self.log_time.max(self.passed);
         }
         let headers: Vec<_> = record.headers().map(|(name, value)| (name, value.unwrap_or_default())).collect();
         let incoming = Incoming { value: record.value(), headers: &headers, timestamp: record.timestamp() };
@@ -163,7 +168,8 @@ impl Lane {
         }
         self.end = Some(end);
         if self.taken() >= end && self.unverified.is_empty() {
-            self.log_time = self.log_time.max(asked);
+            self.passed = self.passed.max(asked);
+            self.log_time = self.log_time.max(self.passed);
         }
     }
 
@@ -230,7 +236,7 @@ impl Lane {
             partition: self.partition.clone(),
             batch,
             to: self.read,
-            log_time: self.log_time,
+            log_time: self.passed,
             partitions,
             buckets,
         }
@@ -250,3 +256,7 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/ingest/lane.rs"]
+mod tests;
