@@ -56,13 +56,8 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
     let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
     let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
     if let Some((reader, latch)) = api {
-        let router = api::router(ApiState {
-            reader: Arc::clone(&reader),
-            limits: config.limits,
-            metrics,
-            now: clock::now,
-            detail_months: config.retention.detail_months,
-        });
+        let router =
+            api::router(ApiState { reader: Arc::clone(&reader), limits: config.limits, metrics, now: clock::now });
         let port = bind("INDELIBLE_LISTEN", config.listen).await?;
         tracing::info!(address = %port.local_addr()?, "serving the API");
         servers.push(listen(port, router, &shutdown));
@@ -104,7 +99,8 @@ pub fn worker(
 ) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
     let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
     let tools = Tools {
-        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group),
+        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
+            .with_caps(config.caps),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
         metrics: Arc::clone(metrics),
         limits,
@@ -120,18 +116,27 @@ pub fn worker(
     })
 }
 
+/// How a consumer is set where INDELIBLE_KAFKA_PROPERTIES does not say otherwise.
+const PREFERRED: [(&str, &str); 7] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("queued.max.messages.kbytes", "8192"),
+    // Of each partition at once, still compressed: what it holds counts as one piece, however much that is.
+    ("fetch.message.max.bytes", "131072"),
+    ("fetch.wait.max.ms", "50"),
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    ("statistics.interval.ms", "1000"),
+    ("check.crcs", "true"),
+];
+
 /// What every consumer of ours is set to; the settings refuse to override what correctness rests on.
 fn consumer(config: &Config) -> ClientConfig {
-    let mut kafka = ClientConfig::new();
-    kafka
-        // Preferences, which INDELIBLE_KAFKA_PROPERTIES may change.
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("queued.max.messages.kbytes", "16384")
-        .set("fetch.wait.max.ms", "50")
-        .set("topic.metadata.refresh.interval.ms", "10000")
-        .set("statistics.interval.ms", "1000")
-        .set("check.crcs", "true");
-    kafka.extend(config.kafka.config_map().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    // A clone, and not what `config_map` tells: that has placeholders for passwords.
+    let mut kafka = config.kafka.clone();
+    for (property, preferred) in PREFERRED {
+        if kafka.get(property).is_none() {
+            kafka.set(property, preferred);
+        }
+    }
     if kafka.get("group.protocol") == Some("consumer") {
         // The new protocol's broker decides who gets what, and refuses a client that would.
         kafka.remove("partition.assignment.strategy");

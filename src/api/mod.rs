@@ -47,8 +47,6 @@ pub struct ApiState {
     pub metrics: Arc<Metrics>,
     /// [`crate::ops::clock::now`], but for tests.
     pub now: fn() -> DateTime<Utc>,
-    /// The reader has days for the current month and this many before it.
-    pub detail_months: i32,
 }
 
 impl ApiState {

@@ -25,9 +25,9 @@ impl Kind {
     pub(super) const INVALID_ID: Self = Self("invalid-id", "Not an id", 400);
     pub(super) const INVALID_PARAMETER: Self = Self("invalid-parameter", "Not a parameter", 400);
     pub(super) const INVALID_CURSOR: Self = Self("invalid-cursor", "Not a cursor of this list", 400);
-    pub(super) const DAY_DETAIL_GONE: Self = Self("day-detail-gone", "Days are no longer kept", 400);
     pub(super) const NOT_FOUND: Self = Self("not-found", "No such resource", 404);
     pub(super) const METHOD_NOT_ALLOWED: Self = Self("method-not-allowed", "Read only", 405);
+    const CROWDED: Self = Self("user-in-crowd", "User has no sums of its own", 409);
     pub(super) const NOT_ACCEPTABLE: Self = Self("not-acceptable", "No such encoding", 406);
     const OVERFLOW: Self = Self("overflow", "Sum too large", 500);
     const STORE_DAMAGED: Self = Self("store-damaged", "Counters damaged", 500);
@@ -84,6 +84,7 @@ impl From<StoreError> for Problem {
             StoreError::Corrupt { .. } => {
                 (Kind::STORE_DAMAGED, None, "the stored counters are damaged; the log names the key by the request id")
             }
+            StoreError::Crowded { .. } => return Self::new(Kind::CROWDED, error.to_string()),
             StoreError::Unusable(_) => {
                 (Kind::STORE_UNUSABLE, None, "the counters can't be read until an operator helps")
             }
@@ -129,7 +130,7 @@ pub(super) fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
 pub(super) enum Others {
     #[response(status = 304, description = "The caller has this answer: `if-none-match` names its ETag")]
     Unchanged,
-    /// invalid-id, invalid-parameter, invalid-cursor or day-detail-gone
+    /// invalid-id, invalid-parameter or invalid-cursor
     #[response(status = 400, content_type = MIME)]
     Refused(Problem),
     /// Any other error is a problem too: internal, not-found, method-not-allowed, …

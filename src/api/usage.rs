@@ -32,7 +32,7 @@ pub(super) struct UsageQuery {
     /// The end, itself not included; the end of the current bucket by default.
     #[param(example = "2026-12-01")]
     to: Option<String>,
-    /// `day` by default. At most 400 days, in the current month and the 12 before it; at most 120 months.
+    /// `day` by default. At most 400 days or 120 months.
     #[param(inline)]
     bucket: Option<Bucket>,
 }
@@ -85,7 +85,7 @@ pub(super) async fn tenant_usage(state: State<ApiState>, whose: Whose, query: Qu
 pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Query<UsageQuery>) -> Answer<Series> {
     let (Whose(scope), Query(query)) = (whose, query);
     let bucket = query.bucket.unwrap_or_default();
-    let starts = query.starts(bucket, (state.now)(), state.detail_months)?;
+    let starts = query.starts(bucket, (state.now)())?;
     // By the first day of a bucket.
     let (sums, as_of) = match bucket {
         Bucket::Day => {
@@ -115,9 +115,8 @@ fn figures(bucket: Bucket, start: NaiveDate, DayUsage { requests, tokens, cost }
 }
 
 impl UsageQuery {
-    /// The first days of the buckets asked for, in order; at least one. Days that are no longer kept are
-    /// refused: zeros would be untrue.
-    fn starts(&self, bucket: Bucket, now: DateTime<Utc>, detail_months: i32) -> Result<Vec<NaiveDate>, Problem> {
+    /// The first days of the buckets asked for, in order; at least one.
+    fn starts(&self, bucket: Bucket, now: DateTime<Utc>) -> Result<Vec<NaiveDate>, Problem> {
         let (default, max) = match bucket {
             Bucket::Day => (30, 400),
             Bucket::Month => (12, 120),
@@ -128,13 +127,6 @@ impl UsageQuery {
         let invalid = |detail: String| Err(Problem::new(Kind::INVALID_PARAMETER, detail));
         if from >= to {
             return invalid(format!("from: {from} is not before `to`, {to}"));
-        }
-        let kept = Month::of(now).plus(-detail_months).start().date_naive();
-        if bucket == Bucket::Day && from < kept {
-            let days = format!("days are kept for the current month and the {detail_months} before it");
-            let detail =
-                format!("from: {from} is before {kept}, and {days}; use bucket=month, months are kept for good");
-            return Err(Problem::new(Kind::DAY_DETAIL_GONE, detail));
         }
         let starts = successors(Some(from), |start| Some(bucket.step(*start, 1))).take_while(|start| *start < to);
         let starts: Vec<_> = starts.take(max + 1).collect();

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod dlq;
 pub mod emit;
 pub mod healthcheck;
 pub mod settings;
@@ -19,6 +20,8 @@ use settings::{Config, Settings};
 
 /// Settings that can't be used (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
+/// Done, but some of the dead letters that were asked for can't be counted now either.
+const EXIT_SOME_LEFT: u8 = 2;
 /// What the demo logs: not the records that its story has rejected, nor what its broker does not know.
 const QUIET: &str = "warn,librdkafka=error,indelible::ingest::job=error,indelible::ingest::topics=error";
 
@@ -55,6 +58,11 @@ enum Command {
         /// Also produce lines that are not valid events; they end in the dead-letter topic.
         #[arg(long)]
         lenient: bool,
+    },
+    /// Look at dead letters, and replay those that can be counted now.
+    Dlq {
+        #[command(subcommand)]
+        what: dlq::Dlq,
     },
     /// Print the JSON Schema of an event type, or list the types.
     Schema {
@@ -121,6 +129,12 @@ fn run_with(command: Command, config: Config) -> ExitCode {
         // Brokers that can't be reached show while they are waited for.
         Command::Emit { file, lenient } => {
             telemetry::init(config.log_format, "warn").and_then(|()| emit::run(&config, &file, lenient))
+        }
+        Command::Dlq { what } => {
+            match telemetry::init(config.log_format, "warn").and_then(|()| dlq::run(&config, &what)) {
+                Ok(dlq::Ended::SomeLeft) => return EXIT_SOME_LEFT.into(),
+                ended => ended.map(drop),
+            }
         }
         Command::Healthcheck => healthcheck::run(config.ops_listen),
         Command::Schema { .. } | Command::Completions { .. } => Ok(()),

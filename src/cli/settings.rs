@@ -10,8 +10,8 @@ use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ingest::decode::Bounds;
 use crate::ops::telemetry::LogFormat;
 use crate::quota::Limits;
-use crate::store::Retention;
 use crate::store::link::Target;
+use crate::store::{Caps, Retention};
 
 /// The settings as given. Defaults stand here and nowhere else.
 #[derive(Debug, Args)]
@@ -56,6 +56,9 @@ pub struct Settings {
     /// An event that comes again within this time is counted once: 1s to 31d.
     #[arg(long, env = "INDELIBLE_DEDUPE_WINDOW", global = true, default_value = "24h")]
     dedupe_window: String,
+    /// Users of a tenant that are counted under their own name in a month; more share `other`: 1 to 100000000.
+    #[arg(long, env = "INDELIBLE_TENANT_USERS", global = true, default_value = "1000000")]
+    tenant_users: String,
     /// The dead-letter topic [default: <topic>.dlq]
     #[arg(long, env = "INDELIBLE_DLQ_TOPIC", global = true)]
     dlq_topic: Option<String>,
@@ -86,6 +89,7 @@ pub struct Config {
     pub ops_listen: SocketAddr,
     pub bounds: Bounds,
     pub retention: Retention,
+    pub caps: Caps,
     pub dlq_topic: Option<String>,
     pub limits: Limits,
     pub drain: Duration,
@@ -99,9 +103,6 @@ const OURS: [&str; 6] = [
     "bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset",
     "isolation.level",
 ];
-
-/// Days are kept for the current month and this many before it.
-pub const DETAIL_MONTHS: i32 = 12;
 
 impl Settings {
     /// # Errors
@@ -127,6 +128,9 @@ impl Settings {
         let drain_ms = faults.duration_ms("DRAIN_TIMEOUT", &self.drain_timeout, ("1s", "10m"));
         let tokens = self.quota_tokens.parse().unwrap_or(0);
         faults.unless(tokens >= 1, "QUOTA_TOKENS", &self.quota_tokens, "is not a whole number from 1");
+        let tenant_users = self.tenant_users.parse().unwrap_or(0);
+        let sane = (1..=100_000_000).contains(&tenant_users);
+        faults.unless(sane, "TENANT_USERS", &self.tenant_users, "is not a whole number from 1 to 100000000");
         let format = self.log_format.as_str();
         faults.unless(["text", "json"].contains(&format), "LOG_FORMAT", format, "is neither text nor json");
         if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
@@ -148,8 +152,8 @@ impl Settings {
                 seen_ms: faults.duration_ms("DEDUPE_WINDOW", &self.dedupe_window, ("1s", "31d")),
                 // A creation comes at most this long after its output was deleted.
                 tombstones_ms: max_age_ms + max_future_ms,
-                detail_months: DETAIL_MONTHS,
             },
+            caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
             limits: Limits { tokens },
             drain: Duration::from_millis(drain_ms.unsigned_abs()),

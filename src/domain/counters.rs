@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::event::Usage;
+#[cfg(doc)]
+use super::ids::UserId;
 use super::ids::{Assistant, Model, Tool};
 use super::money::NanoDollars;
 
@@ -80,6 +82,31 @@ pub struct Group {
     pub model: Model,
 }
 
+impl Group {
+    /// Where usage is counted whose own group a month has no room for.
+    pub fn other() -> Self {
+        Self { assistant: Assistant::other(), model: Model::other() }
+    }
+}
+
+/// How many names more a month takes. A producer that puts an id into a name must not fill the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub groups: usize,
+    pub tools: usize,
+}
+
+impl Room {
+    pub const UNLIMITED: Self = Self { groups: usize::MAX, tools: usize::MAX };
+}
+
+/// What was counted under another name than its own, for lack of room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Others {
+    pub requests: i64,
+    pub tool_calls: i64,
+}
+
 /// One month of one user or tenant. Totals and every breakdown are sums over the groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MonthUsage {
@@ -91,13 +118,38 @@ impl MonthUsage {
     /// # Errors
     /// [`Overflow`]; `self` is then of no use.
     pub fn add(&mut self, more: &Self) -> Result<(), Overflow> {
+        self.add_within(more, Room::UNLIMITED).map(drop)
+    }
+
+    /// Adds; what there is no room for goes to [`Group::other`] and [`Tool::other`]. Returns what went there.
+    ///
+    /// # Errors
+    /// [`Overflow`]; `self` is then of no use.
+    pub fn add_within(&mut self, more: &Self, room: Room) -> Result<Others, Overflow> {
+        let mut others = Others::default();
+        let most_groups = self.groups.len().saturating_add(room.groups);
         for (group, counters) in &more.groups {
-            self.groups.entry(group.clone()).or_default().add(counters)?;
+            if let Some(sum) = self.groups.get_mut(group) {
+                sum.add(counters)?;
+            } else if self.groups.len() < most_groups {
+                self.groups.insert(group.clone(), *counters);
+            } else {
+                add(&mut others.requests, counters.requests)?;
+                self.groups.entry(Group::other()).or_default().add(counters)?;
+            }
         }
+        let most_tools = self.tools.len().saturating_add(room.tools);
         for (tool, calls) in &more.tools {
-            add(self.tools.entry(tool.clone()).or_default(), *calls)?;
+            if let Some(sum) = self.tools.get_mut(tool) {
+                add(sum, *calls)?;
+            } else if self.tools.len() < most_tools {
+                self.tools.insert(tool.clone(), *calls);
+            } else {
+                add(&mut others.tool_calls, *calls)?;
+                add(self.tools.entry(Tool::other()).or_default(), *calls)?;
+            }
         }
-        Ok(())
+        Ok(others)
     }
 
     /// # Errors
@@ -127,6 +179,28 @@ impl DayUsage {
         add(&mut self.tokens, more.tokens)?;
         self.cost = self.cost.checked_add(more.cost)?;
         Ok(())
+    }
+}
+
+/// All that a month of one user or tenant holds, or that is added to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MonthSums {
+    pub usage: MonthUsage,
+    /// By day of the month, from 1.
+    pub days: BTreeMap<u32, DayUsage>,
+    /// Of a tenant: requests of users for whom there is no room. They share the month of [`UserId::other`].
+    pub crowd: i64,
+}
+
+impl MonthSums {
+    /// # Errors
+    /// [`Overflow`]; `self` is then of no use.
+    pub fn add_within(&mut self, more: &Self, room: Room) -> Result<Others, Overflow> {
+        for (day, usage) in &more.days {
+            self.days.entry(*day).or_default().add(usage)?;
+        }
+        add(&mut self.crowd, more.crowd)?;
+        self.usage.add_within(&more.usage, room)
     }
 }
 

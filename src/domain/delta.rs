@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::Datelike;
 
 use super::calendar::{Month, TimeMs};
-use super::counters::{Counters, DayUsage, Group, MonthUsage, Overflow, add};
+use super::counters::{Counters, DayUsage, Group, MonthSums, Overflow, add};
 use super::event::{Body, Event, Output, Usage};
 use super::ids::{TenantId, UserId};
 
@@ -15,14 +15,6 @@ pub struct Scope {
     pub tenant: TenantId,
     /// None for the tenant's own counters.
     pub user: Option<UserId>,
-}
-
-/// What is added to one month of one scope.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MonthDelta {
-    pub usage: MonthUsage,
-    /// By day of the month, from 1.
-    pub days: BTreeMap<u32, DayUsage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +39,7 @@ pub struct OutputChange {
 /// What a run of events of one bucket adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
-    pub months: BTreeMap<(Scope, Month), MonthDelta>,
+    pub months: BTreeMap<(Scope, Month), MonthSums>,
     pub outputs: Vec<OutputChange>,
 }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 /// The longest id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 256;
 
+/// The name of what is counted under no name of its own.
+const OTHER: &str = "other";
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdFault {
@@ -53,6 +56,11 @@ macro_rules! id {
             /// [`IdFault`], when the text is empty, blank, too long or not printable.
             pub fn new(text: &str) -> Result<Self, IdFault> {
                 check(text).map(|()| Self(text.into()))
+            }
+
+            /// Where what there is no room for is counted.
+            pub fn other() -> Self {
+                Self(OTHER.into())
             }
 
             pub fn as_str(&self) -> &str {

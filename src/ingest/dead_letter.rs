@@ -9,6 +9,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use crate::domain::calendar::TimeMs;
 
 use super::batch::Rejected;
+use super::letters::header;
 
 /// Where rejected records go. A send has ended well only when the record can't be lost any more.
 pub trait DeadLetters: Send + Sync + 'static {
@@ -80,13 +81,13 @@ fn headers(rejected: &Rejected, group: &str, now: TimeMs) -> OwnedHeaders {
     let own = record.headers().fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value }));
     let (partition, offset) = (record.partition(), record.offset());
     let ours = [
-        ("__connect.errors.topic", partition.topic.to_string()),
-        ("__connect.errors.partition", partition.partition.to_string()),
-        ("__connect.errors.offset", offset.0.to_string()),
-        ("__connect.errors.exception.message", rejected.reject.detail.clone()),
-        ("dlq.reason", rejected.reject.reason.as_str().to_owned()),
-        ("dlq.failed_at", now.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
-        ("dlq.consumer_group", group.to_owned()),
+        (header::TOPIC, partition.topic.to_string()),
+        (header::PARTITION, partition.partition.to_string()),
+        (header::OFFSET, offset.0.to_string()),
+        (header::MESSAGE, rejected.reject.detail.clone()),
+        (header::REASON, rejected.reject.reason.as_str().to_owned()),
+        (header::FAILED_AT, now.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+        (header::GROUP, group.to_owned()),
     ];
     ours.iter().fold(own, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }

@@ -36,6 +36,11 @@ pub enum Failure {
     LogGap { partition: TopicPartition, wanted: Offset, first: Offset, end: Offset },
     #[error("kafka: {0}")]
     Kafka(String),
+    #[error(
+        "the kafka client did not close within {patience:?}, and keeps its partitions until this process ends. Start it \
+         again; nothing is lost"
+    )]
+    Hung { patience: Duration },
     #[error("{0} stopped without being asked to: a defect of this program, please report it with the log above")]
     Defect(String),
 }
@@ -56,10 +61,11 @@ impl Failure {
             Self::Kafka(_) | Self::Store(StoreError::Unavailable(_) | StoreError::Refused(_)) => {
                 Verdict::Restart { after: Duration::from_secs(2) }
             }
-            Self::Store(StoreError::Corrupt { .. } | StoreError::Unusable(_))
+            Self::Store(StoreError::Corrupt { .. } | StoreError::Unusable(_) | StoreError::Crowded { .. })
             | Self::StateLost { .. }
             | Self::LogChanged { .. }
             | Self::LogGap { .. }
+            | Self::Hung { .. }
             | Self::Defect(_) => Verdict::Die,
         }
     }
@@ -73,6 +79,7 @@ impl Failure {
             Self::LogChanged { .. } => "log_changed",
             Self::LogGap { .. } => "log_gap",
             Self::Kafka(_) => "kafka",
+            Self::Hung { .. } => "hung",
             Self::Defect(_) => "defect",
         }
     }

@@ -13,10 +13,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Position, TopicPartition};
-use crate::domain::seen::Generation;
+use crate::domain::seen::Expired;
 use crate::ops::clock;
 use crate::ops::metrics::{Ending, Metrics};
-use crate::store::{Flush, Ledger, Outcome, StoreError};
+use crate::store::{Capped, Flush, Ledger, Outcome, StoreError};
 
 use super::batch::{Accepted, Rejected};
 use super::dead_letter::DeadLetters;
@@ -196,14 +196,14 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     async fn span(&self, target: &Target<'_>, mut span: Span) -> Result<Flown, Failure> {
         let start = clock::instant();
         let mut known = span.drop_repeats_within();
-        let expired = loop {
+        let (expired, capped) = loop {
             let Ok(flush) = span.flush(target.bucket, target.partition, target.partitions, target.expire) else {
                 return Ok(Flown::TooLarge(span));
             };
             match self.apply(&flush).await? {
-                Outcome::Applied { expired } => break expired,
+                Outcome::Applied { expired, capped } => break (expired, capped),
                 // The reply to an earlier try was lost, and the try was not.
-                Outcome::Moved(Some(stored)) if stored == span.to => break None,
+                Outcome::Moved(Some(stored)) if stored == span.to => break (None, Capped::default()),
                 Outcome::Moved(stored) => {
                     return Err(Failure::WatermarkMoved {
                         partition: target.partition.clone(),
@@ -218,7 +218,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                 Outcome::TooLarge => return Ok(Flown::TooLarge(span)),
             }
         };
-        self.report(&span, known, clock::instant() - start);
+        self.report(&span, known, capped, clock::instant() - start);
         Ok(Flown::Landed { expired })
     }
 
@@ -256,7 +256,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         }
     }
 
-    fn report(&self, span: &Span, known: Known, took: Duration) {
+    fn report(&self, span: &Span, known: Known, capped: Capped, took: Duration) {
         let now = clock::now_ms();
         self.metrics.ended(Ending::Counted, span.events.len() as u64);
         self.metrics.ended(Ending::Repeated, known.repeated);
@@ -266,6 +266,10 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         }
         if !span.events.is_empty() {
             self.metrics.flushed(span.events.len(), took);
+        }
+        let Capped { requests, tool_calls, users, outputs } = capped;
+        for (name, count) in [("group", requests), ("tool", tool_calls), ("user", users), ("kind", outputs)] {
+            self.metrics.capped(name, count);
         }
         if known.conflicts > 0 {
             tracing::warn!(events = known.conflicts, "events with a known id and other content were not counted again");
@@ -278,10 +282,10 @@ struct Target<'a> {
     bucket: Bucket,
     partition: &'a TopicPartition,
     partitions: usize,
-    expire: Option<Generation>,
+    expire: Option<Expired>,
 }
 
 enum Flown {
-    Landed { expired: Option<Generation> },
+    Landed { expired: Option<Expired> },
     TooLarge(Span),
 }

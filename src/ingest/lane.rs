@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Fingerprint, Offset, Position, TopicPartition};
-use crate::domain::seen::{Generation, SeenId};
+use crate::domain::seen::{Expired, SeenId};
 
 use crate::store::Standing;
 
@@ -34,7 +34,7 @@ pub struct Lane {
     /// By bucket: the stored watermark as this worker last knew it.
     stored: Vec<Option<Position>>,
     /// By bucket: seen ids that its next call without events may drop.
-    expire: Vec<Option<Generation>>,
+    expire: Vec<Option<Expired>>,
     /// Just after the last record taken in.
     read: Position,
     /// Kafka holds no record between `read` and here, only what is none: the ends of transactions.
@@ -68,7 +68,7 @@ pub struct Departure {
     /// Of all our topics.
     pub partitions: usize,
     /// Buckets to move, with their watermark and what they may drop: those with events, or all at a beat.
-    pub buckets: Vec<(Bucket, Option<Position>, Option<Generation>)>,
+    pub buckets: Vec<(Bucket, Option<Position>, Option<Expired>)>,
 }
 
 /// Where a bucket stands after a flush.
@@ -76,7 +76,7 @@ pub struct Departure {
 pub struct Landed {
     pub bucket: Bucket,
     pub at: Position,
-    pub expired: Option<Generation>,
+    pub expired: Option<Expired>,
 }
 
 impl Lane {

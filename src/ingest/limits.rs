@@ -25,6 +25,8 @@ pub struct Limits {
     pub retry: (Duration, Duration),
     /// Lag without progress for this long is not ready.
     pub stall: Duration,
+    /// Lag without progress for this long, and nothing in the way that is known of: the session is begun anew.
+    pub stuck: Duration,
     /// A revoked partition's batch is given this long to end.
     pub revoke: Duration,
     /// One question to Kafka about a partition (its ends, its commits).
@@ -44,6 +46,7 @@ impl Limits {
         probe: Duration::from_secs(1),
         retry: (Duration::from_millis(50), Duration::from_secs(2)),
         stall: Duration::from_secs(30),
+        stuck: Duration::from_secs(90),
         revoke: Duration::from_secs(10),
         ask_kafka: Duration::from_secs(10),
     };

@@ -1,8 +1,9 @@
 //! From Kafka's bytes to flushes: decode, batch and order them, and see each to its end.
 //!
-//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`. I/O: `source` (Kafka in), `dead_letter`
-//! (Kafka out), `job` (one batch into the store), `session` (the only place that decides order), `worker`
-//! (sessions until told to stop). Never names Redis or HTTP. Read `worker.rs`, then `session.rs`.
+//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `letters`. I/O: `source` (Kafka in), `dead_letter`
+//! (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `job` (one batch into the store),
+//! `session` (the only place that decides order), `worker` (sessions until told to stop). Never names Redis or HTTP.
+//! Read `worker.rs`, then `session.rs`.
 
 pub mod batch;
 pub mod dead_letter;
@@ -10,9 +11,12 @@ pub mod decode;
 pub mod failure;
 pub mod job;
 pub mod lane;
+pub mod letter_log;
+pub mod letters;
 pub mod limits;
 pub mod probe;
 pub mod record;
+pub mod replayer;
 pub mod schemas;
 mod session;
 pub mod source;

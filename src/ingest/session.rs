@@ -28,7 +28,7 @@ use super::worker::Worker;
 /// The worker says that it is well at least this often.
 const RENEW: Duration = Duration::from_secs(10);
 /// Leaving the group and closing the client.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE: Duration = Duration::from_secs(30);
 /// The store is checked once in so many probes.
 const PROBES_PER_CHECK: u32 = 10;
 
@@ -56,6 +56,8 @@ pub(super) struct Session<'w, L, D> {
     next_probe: Instant,
     /// When Kafka last said where its partitions end.
     heard: Instant,
+    /// What the client has complained of since.
+    trouble: Option<String>,
     /// Of all our topics, assigned to whomever.
     partitions: usize,
     /// Whether the group has given us an assignment, be it an empty one.
@@ -75,6 +77,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             probes: 0,
             next_probe: clock::instant(),
             heard: clock::instant(),
+            trouble: None,
             partitions: 0,
             joined: false,
         }
@@ -86,7 +89,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             let now = clock::instant();
             self.depart_due(now);
             if now >= self.next_probe {
-                self.tick(now);
+                self.tick(now)?;
             }
             let idle = self.next_due(now);
             let takes_more = !self.is_full();
@@ -113,6 +116,13 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 offsets.iter().for_each(|(partition, offset)| {
                     self.lanes.get_mut(partition).into_iter().for_each(|lane| lane.note_fetched(*offset));
                 });
+                Ok(())
+            }
+            Some(SourceEvent::Troubled(why)) => {
+                if !self.joined {
+                    self.worker.latch.not_ready(format!("is joining its consumer group; kafka: {why}"));
+                }
+                self.trouble = Some(why);
                 Ok(())
             }
             Some(SourceEvent::Failed(error)) => Err(self.diagnose(error).await),
@@ -182,6 +192,13 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             tracing::info!(%partition, "revoked");
         }
         self.worker.tools.metrics.rebalanced("revoked", self.lanes.len());
+        if self.lanes.is_empty() {
+            // Until the group says that there is nothing to do, it may as well have put us out.
+            self.joined = false;
+            self.worker
+                .latch
+                .not_ready("has no partitions, and waits for its consumer group to say whether that is so");
+        }
         // Nobody waits any more when the polling thread is closing.
         let _ = done.send(());
         match ended {
@@ -224,16 +241,16 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         self.commit();
     }
 
-    pub(super) async fn close(mut self) {
+    /// # Errors
+    /// [`Failure::Hung`], when the client did not leave the group: a new one would wait for its partitions.
+    pub(super) async fn close(mut self) -> Result<(), Failure> {
         self.jobs.shutdown().await;
         self.probe.shutdown().await;
         for partition in self.lanes.keys() {
             self.worker.tools.metrics.lag_gone(&partition.topic, partition.partition);
         }
         self.worker.tools.metrics.rebalanced("revoked", 0);
-        if !self.source.close(CLOSE).await {
-            tracing::warn!("the kafka client did not close in time; the group notices by its session time-out");
-        }
+        if self.source.close(CLOSE).await { Ok(()) } else { Err(Failure::Hung { patience: CLOSE }) }
     }
 
     fn depart_due(&mut self, now: Instant) {
@@ -285,7 +302,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     }
 
     /// Once a probe interval: asks for the ends, commits for lag tools, says how it is.
-    fn tick(&mut self, now: Instant) {
+    fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let tools = &self.worker.tools;
         self.next_probe = now + tools.limits.probe;
         if self.probe.is_empty() {
@@ -304,6 +321,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             tools.metrics.lag(&lane.partition.topic, lane.partition.partition, lane.lag());
         }
         self.say_how_it_is(now);
+        self.refuse_to_be_stuck(now)
     }
 
     fn commit(&self) {
@@ -323,10 +341,20 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 lane.stalled_for(now).as_secs()
             )),
             (None, None) if now.saturating_duration_since(self.heard) > tools.limits.stall => {
-                latch.not_ready("has not heard from kafka for a while, and does not know how far behind it is");
+                let why = self.trouble.as_deref().unwrap_or("no answer");
+                latch.not_ready(format!("has not heard from kafka for a while ({why}), and does not know its lag"));
             }
             (None, None) if self.joined => latch.ready(now, RENEW),
             (None, None) => {}
+        }
+    }
+
+    /// The library may hang in a rebalance, and then gives no records and no error.
+    fn refuse_to_be_stuck(&self, now: Instant) -> Result<(), Failure> {
+        let (tools, stuck) = (&self.worker.tools, self.worker.tools.limits.stuck);
+        match self.lanes.values().find(|lane| lane.stalled_for(now) > stuck && tools.trouble.get().is_none()) {
+            Some(lane) => Err(Failure::Kafka(format!("it has given no records of {} for {stuck:?}", lane.partition))),
+            None => Ok(()),
         }
     }
 
@@ -335,6 +363,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         match ends {
             Ok(ends) => {
                 self.heard = clock::instant();
+                self.trouble = None;
                 for (partition, end) in ends {
                     if let Some(lane) = self.lanes.get_mut(&partition) {
                         lane.note_end(end, asked, clock::instant());

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -36,6 +37,8 @@ pub enum SourceEvent {
     },
     /// Everything before these offsets was handed over: also what is no record, such as a transaction's end.
     Fetched(Vec<(TopicPartition, Offset)>),
+    /// The client can't reach Kafka, or may not, and keeps trying: why, in its words.
+    Troubled(String),
     /// A position is outside the log, or the consumer can't go on.
     Failed(KafkaError),
 }
@@ -57,6 +60,10 @@ pub struct Callbacks {
     events: mpsc::Sender<SourceEvent>,
     /// Waits for the records that were polled before it.
     fetched: Mutex<Vec<(TopicPartition, Offset)>>,
+    /// A commit has not been answered yet.
+    committing: AtomicBool,
+    /// The last complaint that was not told yet.
+    trouble: Mutex<Option<String>>,
 }
 
 /// How long a poll waits; bounds the time until the thread sees that it must close.
@@ -69,8 +76,7 @@ impl Source {
     /// When a property is not accepted.
     pub fn open(config: &ClientConfig, topics: &[String]) -> Result<Self, KafkaError> {
         let (sender, events) = mpsc::channel(CHUNKS_WAITING);
-        let consumer: Client =
-            config.create_with_context(Callbacks { events: sender.clone(), fetched: Mutex::default() })?;
+        let consumer: Client = config.create_with_context(Callbacks::new(sender.clone()))?;
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
         let (consumer, closing) = (Arc::new(consumer), Arc::new(AtomicBool::new(false)));
@@ -86,16 +92,20 @@ impl Source {
         Arc::clone(&self.consumer)
     }
 
-    /// Tells Kafka where the counters stand, for lag tools only: nothing ever starts from it.
+    /// Tells Kafka where the counters stand, for lag tools only: nothing ever starts from it. One at a time: while the
+    /// coordinator is away, the library keeps commits and ends no rebalance before each of them has failed.
     pub fn commit(&self, offsets: impl Iterator<Item = (TopicPartition, Offset)>) {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             // Fails only for an offset below 0, which no position is.
             let _ = list.add_partition_offset(&partition.topic, partition.partition, KafkaOffset::Offset(offset.0));
         }
+        let committing = &self.consumer.context().committing;
         if list.count() > 0
+            && !committing.swap(true, Ordering::Relaxed)
             && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
         {
+            committing.store(false, Ordering::Relaxed);
             tracing::debug!(%error, "offsets were not committed; lag tools are a little behind");
         }
     }
@@ -141,8 +151,9 @@ impl Poller {
                 }
             }
             let records = (!chunk.is_empty()).then_some(SourceEvent::Records(chunk));
-            let fetched = self.consumer.context().take_fetched();
-            for event in records.into_iter().chain(fetched).chain(failed.and_then(worth_telling)) {
+            let context = self.consumer.context();
+            let (fetched, troubled) = (context.take_fetched(), context.take_trouble());
+            for event in records.into_iter().chain(fetched).chain(troubled).chain(failed.and_then(worth_telling)) {
                 if self.events.blocking_send(event).is_err() {
                     return;
                 }
@@ -171,7 +182,7 @@ fn worth_telling(error: KafkaError) -> Option<SourceEvent> {
     }
 }
 
-fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<str>>) {
+pub(super) fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<str>>) {
     let topic = match topics.iter().find(|topic| topic.as_ref() == message.topic()) {
         Some(topic) => Arc::clone(topic),
         None => {
@@ -189,8 +200,20 @@ fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<s
 }
 
 impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            // The next commit says the same, and nothing rests on either.
+            _ if facility == "COMMITFAIL" => tracing::debug!(target: "librdkafka", facility, message),
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, message),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "librdkafka", facility, message),
+            // The library calls an error what it goes on to heal; what it can't, comes as an event.
+            _ => tracing::warn!(target: "librdkafka", facility, message),
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka is in trouble; the client keeps trying");
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -208,6 +231,10 @@ impl ClientContext for Callbacks {
 }
 
 impl ConsumerContext for Callbacks {
+    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
+        self.committing.store(false, Ordering::Relaxed);
+    }
+
     /// Assigns once, with offsets in the list: the default would assign first, and a later seek would race it.
     fn rebalance(&self, consumer: &Client, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let assigns = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
@@ -236,6 +263,14 @@ impl ConsumerContext for Callbacks {
 }
 
 impl Callbacks {
+    fn new(events: mpsc::Sender<SourceEvent>) -> Self {
+        Self { events, fetched: Mutex::default(), committing: AtomicBool::new(false), trouble: Mutex::default() }
+    }
+
+    fn take_trouble(&self) -> Option<SourceEvent> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().map(SourceEvent::Troubled)
+    }
+
     fn take_fetched(&self) -> Option<SourceEvent> {
         let fetched = std::mem::take(&mut *self.fetched.lock().unwrap_or_else(PoisonError::into_inner));
         (!fetched.is_empty()).then_some(SourceEvent::Fetched(fetched))

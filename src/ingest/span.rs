@@ -7,7 +7,7 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::counters::Overflow;
 use crate::domain::delta::Delta;
 use crate::domain::position::{Position, TopicPartition};
-use crate::domain::seen::Generation;
+use crate::domain::seen::Expired;
 use crate::store::{Flush, Repeat};
 
 use super::batch::Accepted;
@@ -65,13 +65,13 @@ impl Span {
     /// Drops events whose id stands earlier in the span.
     pub fn drop_repeats_within(&mut self) -> Known {
         let mut known = Known::default();
-        let mut first: HashMap<(u16, i64), i64> = HashMap::with_capacity(self.events.len());
+        let mut first: HashMap<(u64, i64), i64> = HashMap::with_capacity(self.events.len());
         self.events.retain(|accepted| {
             let seen = &accepted.seen;
-            match first.insert((seen.shard, seen.id), seen.content) {
+            match first.insert((seen.spread, seen.id), seen.content) {
                 None => true,
                 Some(content) => {
-                    first.insert((seen.shard, seen.id), content);
+                    first.insert((seen.spread, seen.id), content);
                     known.note(content != seen.content);
                     false
                 }
@@ -102,7 +102,7 @@ impl Span {
         bucket: Bucket,
         partition: &TopicPartition,
         partitions: usize,
-        expire: Option<Generation>,
+        expire: Option<Expired>,
     ) -> Result<Flush, Overflow> {
         Ok(Flush {
             bucket,

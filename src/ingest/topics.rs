@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::store::Retention;
@@ -38,6 +39,15 @@ async fn settings(admin: &Admin, topic: &str) -> Vec<(String, String)> {
     let found = described.ok().and_then(|mut all| all.pop()).and_then(Result::ok);
     let entries = found.into_iter().flat_map(|resource| resource.entries);
     entries.filter_map(|entry| Some((entry.name, entry.value?))).collect()
+}
+
+/// Whether the broker sets the timestamps of the topic's records itself; no, where that can't be seen.
+///
+/// # Errors
+/// When a property is not accepted.
+pub async fn stamped_by_broker(kafka: &ClientConfig, topic: &str) -> Result<bool, KafkaError> {
+    let settings = settings(&kafka.create()?, topic).await;
+    Ok(settings.iter().any(|(name, value)| name == "message.timestamp.type" && value == "LogAppendTime"))
 }
 
 async fn make_dead_letters(admin: &Admin, topic: &str, source: &[(String, String)]) {

@@ -19,6 +19,9 @@ use super::job::Tools;
 use super::session::Session;
 use super::source::Source;
 
+/// Leaving the group, when the process is to end.
+const AT_THE_END: Duration = Duration::from_secs(5);
+
 /// Counts events until it is told to stop.
 #[derive(Debug)]
 pub struct Worker<L, D> {
@@ -71,7 +74,12 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
             // Closing can take seconds in which nothing is counted.
             self.latch.not_ready(format!("stopped counting: {failure}"));
         }
-        session.close().await;
-        ended
+        let closed = if shutdown.is_cancelled() {
+            // The process ends, and with it whatever hangs.
+            tokio::time::timeout(AT_THE_END, session.close()).await.unwrap_or(Ok(()))
+        } else {
+            session.close().await
+        };
+        if shutdown.is_cancelled() { ended } else { closed.and(ended) }
     }
 }

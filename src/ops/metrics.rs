@@ -49,6 +49,7 @@ pub struct Metrics {
     flush_events: Histogram,
     flush_seconds: Histogram,
     store_errors: IntCounterVec,
+    capped: IntCounterVec,
     rebalances: IntCounterVec,
     partitions: IntGauge,
     sessions: IntCounter,
@@ -56,6 +57,7 @@ pub struct Metrics {
 }
 
 const STORE_ERRORS: [&str; 4] = ["unavailable", "refused", "corrupt", "unusable"];
+const CAPPED: [&str; 4] = ["group", "tool", "user", "kind"];
 const REBALANCES: [&str; 2] = ["assigned", "revoked"];
 
 impl Metrics {
@@ -86,6 +88,12 @@ impl Metrics {
             flush_events: histogram(&r, "indelible_flush_events", "Events in a flush of one bucket.", &FLUSH_EVENTS)?,
             flush_seconds: histogram(&r, "indelible_flush_seconds", "One flush, retries included.", &FAST_SECONDS)?,
             store_errors: counters(&r, "indelible_store_errors_total", "Calls to Redis that failed.", "kind")?,
+            capped: counters(
+                &r,
+                "indelible_capped_total",
+                "Requests, tool calls or outputs counted under \"other\": their own name was one too many.",
+                "name",
+            )?,
             rebalances: counters(&r, "indelible_rebalances_total", "Changes of the assignment.", "kind")?,
             partitions: register(&r, IntGauge::new("indelible_assigned_partitions", "Partitions assigned now.")?)?,
             sessions: register(&r, IntCounter::new("indelible_sessions_total", "Times the worker joined its group.")?)?,
@@ -105,6 +113,7 @@ impl Metrics {
     fn start_at_zero(&self, reject_reasons: &[&'static str]) -> prometheus::Result<()> {
         reject_reasons.iter().for_each(|reason| drop(self.rejects.with_label_values(&[reason])));
         STORE_ERRORS.iter().for_each(|kind| drop(self.store_errors.with_label_values(&[kind])));
+        CAPPED.iter().for_each(|name| drop(self.capped.with_label_values(&[name])));
         REBALANCES.iter().for_each(|kind| drop(self.rebalances.with_label_values(&[kind])));
         let build =
             Opts::new("indelible_build_info", "The running version.").const_label("version", env!("CARGO_PKG_VERSION"));
@@ -139,6 +148,11 @@ impl Metrics {
     /// `kind` is one of [`STORE_ERRORS`].
     pub fn store_failed(&self, kind: &'static str) {
         self.store_errors.with_label_values(&[kind]).inc();
+    }
+
+    /// `name` is one of [`CAPPED`].
+    pub fn capped(&self, name: &'static str, count: i64) {
+        self.capped.with_label_values(&[name]).inc_by(count.max(0).unsigned_abs());
     }
 
     pub fn session_started(&self) {

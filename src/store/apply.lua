@@ -1,22 +1,24 @@
 -- Adds one flush to one bucket and moves the watermark of one partition, or changes nothing.
 --
--- Lua in Redis has no roll-back, so the script only plans at first: it reads its arguments, compares the
--- watermark, looks the ids up and checks every value that a command of the plan will touch. What is planned
--- cannot fail for its type, range or number of arguments. Only then is the plan carried out.
+-- The caller has read what it adds to, and has added: sums arrive as they are to be. The stamp says whether the bucket
+-- is still as it was read. Every flush leaves a new one, which no other flush ever bears.
+--
+-- Lua in Redis has no roll-back, so the script only plans at first: it reads its arguments, compares watermark and
+-- stamp, looks the ids up and checks every value that a command of the plan will touch. What is planned cannot fail
+-- for its type, range or number of arguments. Only then is the plan carried out.
 --
 -- Answers, of which all but the first left everything as it was:
---   {'applied', oldest generation that is no longer needed or ''}
---   {'repeated', index, 1 if the content differs else 0, …}
+--   {'applied', tier of seen ids that is no longer needed or '', outputs counted under another kind}
+--   {'repeated', place among the call's ids, 1 if the content differs else 0, …}
 --   {'moved', stored watermark or ''}
---   {'overflow', key}
+--   {'stale'}: read again, and add again
+--   {'overflow'}: the caller only asked whether the ids are known, because a sum would not fit
 --   {'corrupt', key, what is wrong}
 --
 -- This is the second part; call.lua, the first, reads KEYS and ARGV.
 
 local DAY_MS = 86400000
-local MAX_GROUPS = 2147483647
--- Redis's Lua gives an error for calls with many more arguments than this.
-local MOST_ARGUMENTS = 4000
+local OTHER = 'other'
 
 -- Planning -------------------------------------------------------------------------------------------
 
@@ -28,7 +30,7 @@ local function stop(kind, name, detail)
   error('stopped')
 end
 
-local function read(name, command, ...)
+local function read(command, name, ...)
   local reply = redis.pcall(command, name, ...)
   if type(reply) == 'table' and reply.err then
     -- Any other error is the server's and no fault of the key.
@@ -38,123 +40,93 @@ local function read(name, command, ...)
   return reply
 end
 
--- What a field will hold once the plan is done: several additions to it are checked together. Above 2^53 a
--- double is only near it.
-local sums = {}
-
--- One HSET for many sums costs a fraction of as many HINCRBY; only HINCRBY is exact above 2^53.
-local function plan_add(name, field, current, amount, exact)
-  if current and not is_integer(current) then stop('corrupt', name, field .. ' is not an integer') end
-  local of_key = sums[name]
-  local before, more = of_key[field] or tonumber(current or '0'), tonumber(amount)
-  local sum = before + more
-  if abs(sum) > SUM_LIMIT then stop('overflow', name) end
-  of_key[field] = sum
-  if abs(before) < EXACT and abs(more) < EXACT and abs(sum) < EXACT then
-    local last = #exact
-    exact[last + 1], exact[last + 2] = field, format('%.0f', sum)
-  else
-    if not is_integer(amount) then error('bad call: not a 64-bit integer') end
-    plan[#plan + 1] = {'HINCRBY', name, field, amount}
-  end
-end
-
--- fields: {field, amount, field, amount, …}
-local function plan_adds(name, fields)
-  -- Without fields nothing is read, but a wrong type must not go unnoticed.
-  if #fields == 0 then read(name, 'HLEN') end
-  sums[name] = sums[name] or {}
-  for first = 1, #fields, MOST_ARGUMENTS do
-    local names, exact = {}, {'HSET', name}
-    local last = math.min(first + MOST_ARGUMENTS, #fields + 1) - 1
-    for i = first, last, 2 do names[#names + 1] = fields[i] end
-    local current = read(name, 'HMGET', unpack(names))
-    for i = 1, #names do plan_add(name, names[i], current[i], fields[first + 2 * i - 1], exact) end
-    if #exact > 2 then plan[#plan + 1] = exact end
-  end
+local function stored_number(name, field, value)
+  if value and not is_integer(value) then stop('corrupt', name, field .. ' is not an integer') end
+  return tonumber(value or '0')
 end
 
 -- Seen ids -------------------------------------------------------------------------------------------
 
-local function look_up(shard, live, repeats)
-  local found = {}
-  for _, lookup in ipairs(shard.lookups) do
-    local own = lookup.generation == shard.generation
-    if own then shard.key = lookup.key end
-    -- A generation that holds no id has no keys; its own is read all the same, for its type.
-    if own or live(lookup.generation) then
-      local known = read(lookup.key, 'SMISMEMBER', unpack(shard.id))
-      for i = 1, #known do
-        if known[i] == 1 and not found[i] then
-          found[i] = true
-          local same = read(lookup.key, 'SISMEMBER', shard.content[i])
-          repeats[#repeats + 1] = shard.index[i]
-          repeats[#repeats + 1] = same == 1 and '0' or '1'
-        end
-      end
-    end
-  end
-  if not shard.key then error('bad call: shard without its own generation') end
-end
-
-local function plan_shard(shard, sizes)
-  local members = {}
-  for i = 1, #shard.id do
-    members[#members + 1] = shard.id[i]
-    members[#members + 1] = shard.content[i]
-  end
-  plan[#plan + 1] = {'SADD', shard.key, unpack(members)}
-  sizes[shard.generation] = (sizes[shard.generation] or 0) + #shard.id
-end
-
--- Months of a user or tenant -------------------------------------------------------------------------
-
--- A group's counters stand under a number that the month gives it: short fields, and a name said once.
-local function number_groups(month)
-  local names = {'groups'}
-  for _, group in ipairs(month.groups) do names[#names + 1] = group.name end
-  local numbers = read(month.key, 'HMGET', unpack(names))
-  local size = numbers[1] or '0'
-  if not is_integer(size) or tonumber(size) < 0 or tonumber(size) >= MAX_GROUPS then
-    stop('corrupt', month.key, 'groups is not a count')
-  end
-  local last, given = tonumber(size), {}
-  for i, group in ipairs(month.groups) do
-    group.number = numbers[i + 1] or given[group.name]
-    if group.number and not is_integer(group.number) then
-      stop('corrupt', month.key, group.name .. ' is not a number')
-    elseif not group.number then
-      last = last + 1
-      group.number = format('%d', last)
-      given[group.name] = group.number
-      plan[#plan + 1] = {'HSET', month.key, group.name, group.number, 'groups', group.number}
+local function look_up(call, run, found, repeats)
+  local known = read('SMISMEMBER', run.key, unpack(call.ids, run.first, run.last))
+  for i = 1, #known do
+    local at = run.first + i - 1
+    if known[i] == 1 and not found[at] then
+      found[at] = true
+      local same = read('SISMEMBER', run.key, call.members[2 * at])
+      repeats[#repeats + 1] = format('%d', at - 1)
+      repeats[#repeats + 1] = same == 1 and '0' or '1'
     end
   end
 end
 
-local function plan_sums(month)
-  local fields = month.tools
-  for _, group in ipairs(month.groups) do
-    for i = 1, #group.fields, 2 do
-      fields[#fields + 1] = group.number .. ':' .. group.fields[i]
-      fields[#fields + 1] = group.fields[i + 1]
+local function repeats_of(call)
+  local found, repeats = {}, {'repeated'}
+  for _, block in ipairs(call.blocks) do
+    for _, runs in ipairs(block.lookups) do
+      for _, run in ipairs(runs) do look_up(call, run, found, repeats) end
     end
   end
-  plan_adds(month.key, fields)
-  plan_adds(month.days_key, month.days)
-  if #month.days > 0 then plan[#plan + 1] = {'EXPIREAT', month.days_key, format('%.0f', month.days_expire)} end
+  return #repeats > 1 and repeats or nil
 end
 
-local function plan_month(month)
-  number_groups(month)
-  plan_sums(month)
-  if month.kind == 'user' then
-    read(month.users_key, 'ZCARD')
-    plan[#plan + 1] = {'ZINCRBY', month.users_key, month.cost, month.user}
-  else
-    read(month.months_key, 'SCARD')
-    plan[#plan + 1] = {'SADD', month.months_key, month.month}
+local function lists(tiers, name)
+  return (' ' .. tiers .. ' '):find(' ' .. name .. ' ', 1, true)
+end
+
+local function with(tiers, name)
+  if lists(tiers, name) then return tiers end
+  return tiers == '' and name or tiers .. ' ' .. name
+end
+
+-- A tier that is full is followed by a larger one: a set of integers is compact only while it is small.
+local function plan_seen(call, tiers)
+  for _, block in ipairs(call.blocks) do
+    local runs = block.lookups[1]
+    for _, run in ipairs(runs) do
+      plan[#plan + 1] = {'SADD', run.key, unpack(call.members, 2 * run.first - 1, 2 * run.last)}
+    end
+    local name = format('%d:%d', block.generation, block.tier)
+    local field, more = 'seen:' .. name, runs[#runs].last - runs[1].first + 1
+    local sum = (call.sizes[field] or stored_number(call.state, field, read('HGET', call.state, field))) + more
+    call.sizes[field] = sum
+    tiers = with(tiers, name)
+    if block.capacity > 0 and sum >= block.capacity then
+      tiers = with(tiers, format('%d:%d', block.generation, block.tier + 1))
+    end
   end
+  return tiers
+end
+
+-- Months ---------------------------------------------------------------------------------------------
+
+local function plan_months(call)
+  -- A user's month is one text; MSET takes many, whatever stood there.
+  for first = 0, call.months - 1, 2000 do
+    local set = {'MSET'}
+    for i = first, math.min(first + 2000, call.months) - 1 do
+      set[#set + 1] = KEYS[call.first_month_key + i]
+      set[#set + 1] = ARGV[call.first_month + i]
+    end
+    plan[#plan + 1] = set
+  end
+end
+
+local function plan_tenant(tenant)
+  read('HLEN', tenant.key)
+  for first = 0, tenant.cells - 1, 2000 do
+    local from = tenant.first_cell + 2 * first
+    local to = tenant.first_cell + 2 * math.min(first + 2000, tenant.cells) - 1
+    plan[#plan + 1] = {'HSET', tenant.key, unpack(ARGV, from, to)}
+  end
+  read('ZCARD', tenant.users_key)
+  local last = tenant.first_user + 2 * tenant.users - 1
+  for i = tenant.first_user, last, 2 do
+    if #ARGV[i] > 19 or not ARGV[i]:find('^%d+$') then error('bad call: a cost is no score') end
+  end
+  if tenant.users > 0 then plan[#plan + 1] = {'ZADD', tenant.users_key, unpack(ARGV, tenant.first_user, last)} end
+  read('SCARD', tenant.months_key)
+  plan[#plan + 1] = {'SADD', tenant.months_key, tenant.month}
 end
 
 -- Saved outputs --------------------------------------------------------------------------------------
@@ -182,7 +154,7 @@ local function score(name, member)
   local id = name .. '\0' .. member
   local entry = scores[id]
   if not entry then
-    local was = read(name, 'ZSCORE', member) or nil
+    local was = read('ZSCORE', name, member) or nil
     if was and not is_integer(was) then stop('corrupt', name, member .. ' has no time for a score') end
     entry = {key = name, member = member, was = tonumber(was), now = tonumber(was)}
     scores[id] = entry
@@ -191,15 +163,38 @@ local function score(name, member)
   return entry
 end
 
-local count_moves, count_order = {}, {}
+-- What is added to the counts of tenants: [key .. field] = {key, field, amount}.
+local moves, move_order = {}, {}
 
 local function move_count(name, field, amount)
   local id = name .. '\0' .. field
-  if not count_moves[id] then
-    count_moves[id] = {key = name, field = field, amount = 0}
-    count_order[#count_order + 1] = count_moves[id]
+  if not moves[id] then
+    moves[id] = {key = name, field = field, amount = 0}
+    move_order[#move_order + 1] = moves[id]
   end
-  count_moves[id].amount = count_moves[id].amount + amount
+  moves[id].amount = moves[id].amount + amount
+end
+
+-- Whether the tenant has room for the kind. Its first output decides, for good, so that a deletion finds what the
+-- creation did: kinds are never forgotten.
+local rooms, kinds = {}, {}
+
+local function has_room(change, most)
+  local id = change.counts .. '\0' .. change.kind
+  if rooms[id] == nil then
+    local known = read('HMGET', change.counts, change.kind .. ':created', change.kind .. ':deleted')
+    rooms[id] = known[1] or known[2] or change.kind == OTHER
+    if not rooms[id] then
+      local size = kinds[change.counts]
+        or stored_number(change.counts, 'kinds', read('HGET', change.counts, 'kinds'))
+      rooms[id] = size < most
+      if rooms[id] then
+        kinds[change.counts] = size + 1
+        move_count(change.counts, 'kinds', 1)
+      end
+    end
+  end
+  return rooms[id]
 end
 
 local function created(change)
@@ -238,8 +233,13 @@ local function deleted(change)
   end
 end
 
-local function plan_outputs(changes)
+local function plan_outputs(changes, most_kinds)
+  local others = 0
   for _, change in ipairs(changes) do
+    if not has_room(change, most_kinds) then
+      change.saved, change.id, change.kind = change.other_saved, change.kind .. ':' .. change.id, OTHER
+      others = others + 1
+    end
     if change.verb == 'created' then
       created(change)
     elseif change.verb == 'deleted' then
@@ -255,108 +255,100 @@ local function plan_outputs(changes)
       plan[#plan + 1] = {'ZREM', entry.key, entry.member}
     end
   end
-  for _, move in ipairs(count_order) do
+  for _, move in ipairs(move_order) do
     -- Its type is checked even if it stays as it is.
-    plan_adds(move.key, move.amount == 0 and {} or {move.field, format('%.0f', move.amount)})
+    stored_number(move.key, move.field, read('HGET', move.key, move.field))
+    if move.amount ~= 0 then plan[#plan + 1] = {'HINCRBY', move.key, move.field, format('%.0f', move.amount)} end
   end
+  return others
 end
 
 -- Log time and what it expires -----------------------------------------------------------------------
 
 -- The log time that every partition has passed; nil while one of them was never counted, for its records may be
 -- older than all the others.
-local function bucket_log_time(state, call, own_time)
-  local fields = read(state, 'HGETALL')
+local function bucket_log_time(call, own_time)
+  local fields = read('HGETALL', call.state)
   local least, known = own_time, 1
   for i = 1, #fields, 2 do
     if fields[i]:sub(1, 4) == 'log:' and fields[i] ~= call.log then
-      if not is_integer(fields[i + 1]) then stop('corrupt', state, fields[i] .. ' is not a time') end
+      if not is_integer(fields[i + 1]) then stop('corrupt', call.state, fields[i] .. ' is not a time') end
       least, known = math.min(least, tonumber(fields[i + 1])), known + 1
     end
   end
-  return known >= call.partitions and least or nil, fields
+  return known >= call.partitions and least or nil
 end
 
-local function is_expired(generation, log_time, window)
-  return is_integer(generation) and log_time >= (tonumber(generation) + 1) * DAY_MS + window
+local function is_expired(tier, log_time, window)
+  local generation = tier:match('^(-?%d+):%d$')
+  return generation and log_time >= (tonumber(generation) + 1) * DAY_MS + window
 end
 
--- The oldest generation that no window reaches any more, beside the one that this call drops.
-local function oldest_expired(fields, log_time, call)
-  local oldest = ''
-  for i = 1, #fields, 2 do
-    local generation = fields[i]:match('^generation:(.*)$')
-    if generation ~= call.expire and is_expired(generation, log_time, call.window) then
-      if oldest == '' or tonumber(generation) < tonumber(oldest) then oldest = generation end
-    end
-  end
-  return oldest
-end
-
--- The call -------------------------------------------------------------------------------------------
-
-local function plan_seen(call)
-  local repeats, live_cache = {'repeated'}, {}
-  local function live(generation)
-    if live_cache[generation] == nil then
-      live_cache[generation] = read(call.state, 'HEXISTS', 'generation:' .. generation) == 1
-    end
-    return live_cache[generation]
-  end
-  for _, shard in ipairs(call.shards) do look_up(shard, live, repeats) end
-  if #repeats > 1 then return repeats end
-  local sizes = {}
-  for _, shard in ipairs(call.shards) do plan_shard(shard, sizes) end
-  for generation, size in pairs(sizes) do
-    plan_adds(call.state, {'generation:' .. generation, format('%d', size)})
-  end
-end
-
--- Housekeeping rides on calls without events: every bucket gets one every few seconds.
-local function plan_expiry(call, log_time)
+-- Drops a part of a tier that no window reaches any more, and forgets the tier with its last part.
+local function plan_expiry(call, log_time, tiers)
   local before = format('(%.0f', log_time - call.keep_tombstones)
-  local old = read(call.tombstones, 'ZRANGEBYSCORE', '-inf', before, 'LIMIT', 0, 1000)
+  local old = read('ZRANGEBYSCORE', call.tombstones, '-inf', before, 'LIMIT', 0, 1000)
   if #old > 0 then plan[#plan + 1] = {'ZREM', call.tombstones, unpack(old)} end
-  if is_expired(call.expire, log_time, call.window) then
-    plan[#plan + 1] = {'HDEL', call.state, 'generation:' .. call.expire}
+  local left, oldest = {}, ''
+  local drops = is_expired(call.expire, log_time, call.window)
+  for tier in tiers:gmatch('%S+') do
+    if not (drops and call.expires_all and tier == call.expire) then
+      left[#left + 1] = tier
+      if oldest == '' and is_expired(tier, log_time, call.window) then oldest = tier end
+    end
+  end
+  if drops then
+    if call.expires_all then plan[#plan + 1] = {'HDEL', call.state, 'seen:' .. call.expire} end
     for first = 1, #call.expire_keys, 1000 do
       plan[#plan + 1] = {'UNLINK', unpack(call.expire_keys, first, math.min(first + 999, #call.expire_keys))}
     end
   end
+  return table.concat(left, ' '), oldest
 end
+
+-- The call -------------------------------------------------------------------------------------------
 
 local function main()
   local call = read_call()
-  local stored = read(call.state, 'HGET', call.watermark) or ''
-  if stored ~= call.expected then return {'moved', stored} end
-
-  local repeats = plan_seen(call)
+  local state = read('HMGET', call.state, call.watermark, 'stamp', 'tiers', 'applied', call.log)
+  if (state[1] or '') ~= call.expected then return {'moved', state[1] or ''} end
+  if call.events > 0 and (state[2] or '') ~= call.stamp then return {'stale'} end
+  local repeats = repeats_of(call)
   if repeats then return repeats end
+  if call.only_looks then return {'overflow'} end
 
-  for _, month in ipairs(call.months) do plan_month(month) end
-  plan_outputs(call.changes)
+  call.sizes = {}
+  local known_tiers = state[3] or ''
+  local tiers = plan_seen(call, known_tiers)
+  plan_months(call)
+  for _, tenant in ipairs(call.tenants) do plan_tenant(tenant) end
+  local others = plan_outputs(call.changes, call.most_kinds)
 
-  local known_log = read(call.state, 'HGET', call.log)
-  if known_log and not is_integer(known_log) then stop('corrupt', call.state, call.log .. ' is not a time') end
-  local own_log = math.max(call.log_time, tonumber(known_log or '-9007199254740992'))
-  plan_adds(call.state, {'applied', call.applied})
-  plan[#plan + 1] = {'HSET', call.state, call.watermark, call.target, call.log, format('%.0f', own_log)}
+  local log_time = call.log_time
+  if state[5] then log_time = math.max(log_time, stored_number(call.state, call.log, state[5])) end
+  local applied = stored_number(call.state, 'applied', state[4]) + call.events
+  local moved = {'HSET', call.state, call.watermark, call.target, call.log, format('%.0f', log_time),
+    'applied', format('%.0f', applied)}
+  plan[#plan + 1] = moved
+  local function also(field, value) moved[#moved + 1], moved[#moved + 2] = field, value end
+  for field, size in pairs(call.sizes) do also(field, format('%.0f', size)) end
 
   local expired = ''
-  if #call.shards == 0 then
-    plan[#plan + 1] = {'HSET', call.state, 'partitions', format('%d', call.partitions)}
-    local log_time, fields = bucket_log_time(call.state, call, own_log)
-    if log_time then
-      plan_expiry(call, log_time)
-      expired = oldest_expired(fields, log_time, call)
-    end
+  if call.events > 0 then
+    also('stamp', call.next_stamp)
+  else
+    -- Housekeeping rides on calls without events: every bucket gets one every few seconds.
+    also('partitions', format('%d', call.partitions))
+    local passed = bucket_log_time(call, log_time)
+    if passed then tiers, expired = plan_expiry(call, passed, tiers) end
   end
+  if tiers ~= known_tiers then also('tiers', tiers) end
   for _, command in ipairs(plan) do
     local answer = redis.pcall(unpack(command))
     -- Only the first can meet this: a server that is full or a replica refuses every one.
     if type(answer) == 'table' and answer.err then return answer end
   end
-  return {'applied', expired}
+  return {'applied', expired, format('%d', others)}
 end
 
 local done, reply = pcall(main)

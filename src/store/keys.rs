@@ -10,14 +10,13 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::domain::bucket::{BUCKETS, Bucket};
 use crate::domain::calendar::Month;
-use crate::domain::counters::Group;
 use crate::domain::delta::Scope;
-use crate::domain::ids::{Assistant, Model, OutputKind, TenantId, UserId};
+use crate::domain::ids::{OutputKind, TenantId, UserId};
 use crate::domain::position::TopicPartition;
-use crate::domain::seen::Generation;
+use crate::domain::seen::{Generation, Tier};
 
 /// Changes when a stored key or field changes its meaning.
-pub const LAYOUT_VERSION: &str = "1";
+pub const LAYOUT_VERSION: &str = "2";
 
 /// The hash tag of every bucket. Tag i lies in the slots from 256 i to 256 i + 255 of the 16,384 of a Redis
 /// Cluster, so that buckets spread evenly over any number of nodes.
@@ -67,7 +66,7 @@ impl Keyspace {
         Self { namespace: namespace.into() }
     }
 
-    /// Watermarks, log times, `applied`, sizes of generations, layout.
+    /// Watermarks, log times, `applied`, the tiers of seen ids, layout.
     pub fn state(&self, bucket: Bucket) -> String {
         format!("{}:{{{}}}:state", self.namespace, TAGS[bucket.index()])
     }
@@ -77,24 +76,16 @@ impl Keyspace {
         format!("{}:{{{}}}:tombstones", self.namespace, TAGS[bucket.index()])
     }
 
-    pub fn seen(&self, bucket: Bucket, generation: Generation, shard: u16) -> String {
-        format!("{}:{{{}}}:seen:{}:{shard}", self.namespace, TAGS[bucket.index()], generation.0)
+    pub fn seen(&self, bucket: Bucket, generation: Generation, tier: Tier, shard: u32) -> String {
+        let tag = TAGS[bucket.index()];
+        format!("{}:{{{tag}}}:seen:{}:{}:{shard}", self.namespace, generation.0, tier.number())
     }
 
-    /// Sums of a month by assistant and model, and tool calls.
+    /// Sums of a month by assistant and model, by tool and by day.
     pub fn month(&self, scope: &Scope, month: Month) -> String {
-        self.scoped("", scope, month)
-    }
-
-    /// Sums of each day of a month.
-    pub fn days(&self, scope: &Scope, month: Month) -> String {
-        self.scoped("-days", scope, month)
-    }
-
-    fn scoped(&self, suffix: &str, scope: &Scope, month: Month) -> String {
         match &scope.user {
-            Some(user) => self.of_tenant(&format!("user{suffix}"), &scope.tenant, &[user.as_str(), &month.to_string()]),
-            None => self.of_tenant(&format!("tenant{suffix}"), &scope.tenant, &[&month.to_string()]),
+            Some(user) => self.of_tenant("user", &scope.tenant, &[user.as_str(), &month.to_string()]),
+            None => self.of_tenant("tenant", &scope.tenant, &[&month.to_string()]),
         }
     }
 
@@ -137,17 +128,6 @@ pub fn watermark_field(partition: &TopicPartition) -> String {
 /// A partition's field in the state: the log time that it has passed.
 pub fn log_field(partition: &TopicPartition) -> String {
     format!("log:{partition}")
-}
-
-/// A group's name in a month's hash, after `group:`.
-pub fn group_name(group: &Group) -> String {
-    format!("{}|{}", encode(group.assistant.as_str()), encode(group.model.as_str()))
-}
-
-/// The group that [`group_name`] names.
-pub fn parse_group(name: &str) -> Option<Group> {
-    let (assistant, model) = name.split_once('|')?;
-    Some(Group { assistant: Assistant::new(&decode(assistant)?).ok()?, model: Model::new(&decode(model)?).ok()? })
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! What Redis holds, and the two ways to it: [`Ledger`] for the worker, [`Reader`] for the API.
 //!
 //! Returns facts and never counts, logs or decides about a retry: its callers do. Nothing outside this
-//! folder knows a key. Read this file first, then `keys.rs`, then `apply.lua`.
+//! folder knows a key. Read this file first, then `keys.rs`, `draft.rs` and `apply.lua`.
 
 pub mod call;
+pub mod cells;
+pub mod draft;
 pub mod keys;
 pub mod link;
-mod month_hash;
 pub mod redis_ledger;
 pub mod redis_reader;
+pub mod tiers;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,7 @@ use crate::domain::delta::{Delta, Scope};
 use crate::domain::event::Output;
 use crate::domain::ids::{OutputKind, TenantId, UserId};
 use crate::domain::position::{Position, TopicPartition};
-use crate::domain::seen::{Generation, SeenId};
+use crate::domain::seen::{Expired, SeenId};
 
 /// What one call adds to one bucket for one stretch of one partition, all of it or nothing.
 #[derive(Debug, Clone)]
@@ -41,7 +43,7 @@ pub struct Flush {
     /// How many partitions there are in all: nothing is dropped before each of them was counted.
     pub partitions: usize,
     /// Seen ids to drop, if the whole bucket has passed them.
-    pub expire: Option<Generation>,
+    pub expire: Option<Expired>,
 }
 
 /// How long what is kept.
@@ -51,15 +53,13 @@ pub struct Retention {
     pub seen_ms: i64,
     /// A deletion is remembered for this long, in milliseconds of log time: as long as a creation may come late.
     pub tombstones_ms: i64,
-    /// Days are kept for the current month and this many before it.
-    pub detail_months: i32,
 }
 
 /// How a flush ended. Only `Applied` changed anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Added, and the watermark moved. `expired` is the oldest generation that the bucket no longer needs.
-    Applied { expired: Option<Generation> },
+    /// Added, and the watermark moved. `expired` is a part of the seen ids that the bucket no longer needs.
+    Applied { expired: Option<Expired>, capped: Capped },
     /// These events were counted before: fold again without them.
     Repeated(Vec<Repeat>),
     /// The stored watermark is another one than expected.
@@ -67,6 +67,41 @@ pub enum Outcome {
     /// A sum would leave the range of an i64, or the flush is more than one call takes: halving it helps, down
     /// to the one event that can't be added.
     TooLarge,
+}
+
+/// How many names a namespace takes. What comes beyond is counted under `other`: a producer that puts ids where names
+/// belong must not fill the store, nor make it slow to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Pairs of assistant and model in a user's month.
+    pub user_groups: usize,
+    /// Tools in a user's month.
+    pub user_tools: usize,
+    /// Pairs, tools and days in a tenant's month. Workers that add new ones at the same instant may pass it by a few.
+    pub tenant_cells: usize,
+    /// Users in a tenant's month.
+    pub tenant_users: usize,
+    /// Kinds of a tenant's saved outputs, for good.
+    pub tenant_kinds: usize,
+}
+
+impl Caps {
+    /// What a deployment runs with.
+    pub const STANDARD: Self =
+        Self { user_groups: 100, user_tools: 100, tenant_cells: 2_000, tenant_users: 1_000_000, tenant_kinds: 100 };
+}
+
+/// What a flush counted under `other` for lack of room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capped {
+    /// Requests under another assistant and model.
+    pub requests: i64,
+    /// Tool calls under another tool.
+    pub tool_calls: i64,
+    /// Requests under another user.
+    pub users: i64,
+    /// Created and deleted outputs under another kind.
+    pub outputs: i64,
 }
 
 /// An event that is known already.
@@ -102,6 +137,9 @@ pub enum StoreError {
     /// The namespace or the server can't be used as it is set up.
     #[error("{0}")]
     Unusable(String),
+    /// Of a reader: the user may be among those who have no sums of their own.
+    #[error("the tenant has more users in {month} than are counted one by one; the others share the user \"other\"")]
+    Crowded { month: Month },
 }
 
 impl StoreError {
@@ -112,6 +150,7 @@ impl StoreError {
             Self::Refused(_) => "refused",
             Self::Corrupt { .. } => "corrupt",
             Self::Unusable(_) => "unusable",
+            Self::Crowded { .. } => "crowded",
         }
     }
 }

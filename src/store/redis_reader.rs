@@ -10,14 +10,14 @@ use redis::{FromRedisValue, Pipeline, Value, cmd, pipe};
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::{Month, TimeMs};
-use crate::domain::counters::{Counters, DayUsage, MonthUsage, Overflow};
+use crate::domain::counters::{Counters, DayUsage, MonthSums, MonthUsage, Overflow};
 use crate::domain::delta::Scope;
 use crate::domain::event::Output;
 use crate::domain::ids::{OutputId, OutputKind, TenantId, UserId};
 
+use super::cells::{self, Damage};
 use super::keys::{self, Keyspace};
 use super::link::Link;
-use super::month_hash::{self, Damage};
 use super::{AsOf, OutputCount, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage};
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
@@ -43,27 +43,54 @@ impl RedisReader {
         let mut usage = Usage { as_of: index.as_of, ..Usage::default() };
         let kinds: Vec<&OutputKind> = index.kinds.keys().collect();
         let mut ask = pipe();
-        for month in &index.months {
-            ask.cmd("HGETALL").arg(self.keyspace.month(scope, *month));
-        }
+        self.ask_months(&mut ask, scope, &index.months);
         if let Some(user) = &scope.user {
             for kind in &kinds {
                 self.ask_saved(&mut ask, &self.keyspace.saved(&scope.tenant, user, kind), month);
             }
         }
         let mut answers = self.pipeline(&ask).await?.into_iter();
+        let mut absent = Vec::new();
         for (month, answer) in index.months.iter().zip(answers.by_ref()) {
-            let key = || self.keyspace.month(scope, *month);
-            let read = month_hash::read_month(&parse::<Hash>(answer, key)?).map_err(|damage| corrupt(key(), damage))?;
-            if !read.groups.is_empty() {
-                usage.months.insert(*month, read);
+            let read = read_month(answer, || self.keyspace.month(scope, *month))?;
+            if read.usage.groups.is_empty() {
+                absent.push(*month);
+            } else {
+                usage.months.insert(*month, read.usage);
             }
         }
+        self.refuse_if_crowded(scope, &absent).await?;
         match &scope.user {
             Some(user) => self.user_outputs(&mut usage, &scope.tenant, user, &kinds, answers)?,
             None => usage.outputs = index.counts(month),
         }
         Ok(usage)
+    }
+
+    /// A month is a text for a user, and a hash of cells for a tenant.
+    fn ask_months(&self, ask: &mut Pipeline, scope: &Scope, months: &[Month]) {
+        let verb = if scope.user.is_some() { "GET" } else { "HGETALL" };
+        for month in months {
+            ask.cmd(verb).arg(self.keyspace.month(scope, *month));
+        }
+    }
+
+    /// A user without a month of their own may be one of those for whom there was no room.
+    async fn refuse_if_crowded(&self, scope: &Scope, absent: &[Month]) -> Result<(), StoreError> {
+        let tenant = Scope { tenant: scope.tenant.clone(), user: None };
+        if scope.user.as_ref().is_none_or(|user| *user == UserId::other()) {
+            return Ok(());
+        }
+        let mut ask = pipe();
+        for month in absent {
+            ask.cmd("HEXISTS").arg(self.keyspace.month(&tenant, *month)).arg(cells::CROWD);
+        }
+        for (month, answer) in absent.iter().zip(self.pipeline(&ask).await?) {
+            if parse::<bool>(answer, || self.keyspace.month(&tenant, *month))? {
+                return Err(StoreError::Crowded { month: *month });
+            }
+        }
+        Ok(())
     }
 
     /// What must be known of a tenant before its counters can be named.
@@ -178,15 +205,12 @@ impl RedisReader {
         for name in names {
             let user = UserId::new(name).map_err(|_| damaged(index, name, "a user"))?;
             let scope = Scope { tenant: tenant.clone(), user: Some(user.clone()) };
-            ask.cmd("HGETALL").arg(self.keyspace.month(&scope, month));
+            self.ask_months(&mut ask, &scope, &[month]);
             scopes.push((user, scope));
         }
         let answers = self.pipeline(&ask).await?;
         let read = scopes.into_iter().zip(answers).map(|((user, scope), answer)| {
-            let key = || self.keyspace.month(&scope, month);
-            let usage =
-                month_hash::read_month(&parse::<Hash>(answer, key)?).map_err(|damage| corrupt(key(), damage))?;
-            Ok((user, usage))
+            Ok((user, read_month(answer, || self.keyspace.month(&scope, month))?.usage))
         });
         read.collect()
     }
@@ -201,15 +225,19 @@ impl RedisReader {
         let months: Vec<Month> =
             std::iter::successors(Some(first), |month| Some(month.next())).take_while(|m| *m <= last).collect();
         let mut ask = pipe();
-        for month in &months {
-            ask.cmd("HGETALL").arg(self.keyspace.days(scope, *month));
-        }
+        self.ask_months(&mut ask, scope, &months);
         let mut days = BTreeMap::new();
+        let mut absent = Vec::new();
         for (month, answer) in months.iter().zip(self.pipeline(&ask).await?) {
-            let key = || self.keyspace.days(scope, *month);
-            let hash = parse::<Hash>(answer, key)?;
-            days.extend(month_hash::read_days(*month, &hash).map_err(|damage| corrupt(key(), damage))?);
+            let key = || self.keyspace.month(scope, *month);
+            let read = read_month(answer, key)?;
+            absent.extend(read.days.is_empty().then_some(*month));
+            for (day, sums) in read.days {
+                let named = || damaged(&key(), "a day", &day.to_string());
+                days.insert(month.day(day).ok_or_else(named)?, sums);
+            }
         }
+        self.refuse_if_crowded(scope, &absent).await?;
         Ok((days, as_of))
     }
 
@@ -245,10 +273,26 @@ fn read_months(texts: &[String], key: &str) -> Result<Vec<Month>, StoreError> {
     })
 }
 
-/// Reads `KIND:created`, `KIND:deleted` and `KIND:YYYY-MM`.
+/// Reads a user's text or a tenant's cells.
+fn read_month(answer: Value, key: impl Fn() -> String) -> Result<MonthSums, StoreError> {
+    let corrupt = |Damage(detail)| StoreError::Corrupt { key: key(), detail };
+    match answer {
+        Value::Nil => Ok(MonthSums::default()),
+        Value::Array(_) | Value::Map(_) => {
+            let mut sums = MonthSums::default();
+            for (name, numbers) in parse::<Hash>(answer, &key)? {
+                cells::read_cell(&mut sums, &name, &numbers).map_err(corrupt)?;
+            }
+            Ok(sums)
+        }
+        text => cells::from_text(&parse::<String>(text, &key)?).map_err(corrupt),
+    }
+}
+
+/// Reads `KIND:created`, `KIND:deleted` and `KIND:YYYY-MM`; `kinds` is the script's.
 fn read_counts(hash: &Hash, key: &str) -> Result<BTreeMap<OutputKind, BTreeMap<Month, i64>>, StoreError> {
     let mut kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>> = BTreeMap::new();
-    for (field, value) in hash {
+    for (field, value) in hash.iter().filter(|(field, _)| field != "kinds") {
         let unknown = || damaged(key, field, value);
         let (kind, what) = field.split_once(':').ok_or_else(unknown)?;
         let kind = keys::decode(kind).and_then(|kind| OutputKind::new(&kind).ok()).ok_or_else(unknown)?;
@@ -271,10 +315,6 @@ fn sort_value(sort: Sort, total: &Counters) -> i64 {
 
 fn parse<T: FromRedisValue>(value: Value, key: impl Fn() -> String) -> Result<T, StoreError> {
     T::from_redis_value(value).map_err(|error| StoreError::Corrupt { key: key(), detail: error.to_string() })
-}
-
-fn corrupt(key: String, Damage(detail): Damage) -> StoreError {
-    StoreError::Corrupt { key, detail }
 }
 
 fn damaged(key: &str, field: &str, value: &str) -> StoreError {

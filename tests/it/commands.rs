@@ -70,7 +70,9 @@ fn schemas_completions_and_help_are_printed() {
     );
     let (code, help, _) = run(&["--help"], &[]);
     assert_eq!(code, Some(0));
-    for word in ["serve", "demo", "emit", "schema", "config", "healthcheck", "completions", "INDELIBLE_KAFKA_BROKERS"] {
+    for word in
+        ["serve", "demo", "emit", "dlq", "schema", "config", "healthcheck", "completions", "INDELIBLE_KAFKA_BROKERS"]
+    {
         assert!(help.contains(word), "{word} in {help}");
     }
 }

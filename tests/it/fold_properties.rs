@@ -18,7 +18,7 @@ use crate::made::{DAY_MS, Facts, HOUR_MS, Log, Record, START_MS, difference, fac
 
 const CASES: u32 = 10_000;
 const PARTITIONS: usize = 3;
-const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DAY_MS, detail_months: 12 };
+const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DAY_MS };
 
 fn user_and_tenant() -> impl Strategy<Value = (TenantId, UserId)> {
     // The first two share a bucket.

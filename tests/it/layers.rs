@@ -51,14 +51,15 @@ const LAYERS: &[Layer] = &[
 const TRAITS_ALONE: &[&str] = &["ingest", "api"];
 
 /// Pure although their layer is not: bytes and values in, values out.
-const PURE: &[&str] = &["src/ingest/decode.rs", "src/ingest/decode/", "src/ingest/batch.rs"];
+const PURE: &[&str] = &["src/ingest/decode.rs", "src/ingest/decode/", "src/ingest/batch.rs", "src/ingest/letters/"];
 const NOT_PURE: &[&str] = &["tokio", "tokio_util", "futures", "rdkafka", "redis", "tracing"];
 
 /// Files that may have floats, and why. Money and counts may not.
 const FLOATS: &[(&str, &str)] = &[("src/ops/metrics.rs", "Prometheus has no other numbers")];
 
-/// Lines of Rust that are code: neither blank nor a comment.
-const MAX_LINES: usize = 6_000;
+/// Lines of Rust that are code: neither blank nor a comment. The core was held to 6,000; what an operator needs when
+/// state is lost, and what readers of dead letters need, came on top.
+const MAX_LINES: usize = 9_000;
 const MAX_FILE_LINES: usize = 400;
 
 #[test]

@@ -12,7 +12,7 @@ use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, So
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::{Fingerprint, Offset, Position, TopicPartition};
 use indelible::domain::seen::SeenId;
-use indelible::store::keys::{Keyspace, group_name};
+use indelible::store::keys::{Keyspace, encode};
 use indelible::store::{Flush, Repeat};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -100,7 +100,7 @@ impl Log {
         let of_bucket = |offset: &usize| Bucket::of(&self.records[*offset].event.tenant) == bucket;
         let is_new = |offset: &usize| {
             let seen = self.seen(*offset);
-            ids.insert((seen.shard, seen.id))
+            ids.insert((seen.spread, seen.id))
         };
         (from..to).filter(of_bucket).filter(is_new).collect()
     }
@@ -245,25 +245,28 @@ fn add_usage(event: &Event, usage: &Usage, keys: &Keyspace, add: &mut impl FnMut
     for user in [Some(event.user.clone()), None] {
         let scope = Scope { tenant: event.tenant.clone(), user };
         let key = keys.month(&scope, month);
-        let group = group_name(&indelible::domain::counters::Group {
-            assistant: usage.assistant.clone(),
-            model: usage.model.clone(),
-        });
-        add(format!("{key} {group} requests"), 1);
-        add(format!("{key} {group} in"), usage.tokens_in);
-        add(format!("{key} {group} out"), usage.tokens_out);
-        add(format!("{key} {group} cached"), usage.cached_tokens);
-        add(format!("{key} {group} reasoning"), usage.reasoning_tokens);
-        add(format!("{key} {group} nanousd"), cost);
-        add(format!("{key} {group} latency_ms"), usage.latency_ms.unwrap_or(0));
-        add(format!("{key} {group} latency_n"), i64::from(usage.latency_ms.is_some()));
-        for (tool, calls) in &usage.tools {
-            add(format!("{key} tool:{}", tool.as_str().replace('|', "%7C")), *calls);
+        let group = format!("{}|{}", encode(usage.assistant.as_str()), encode(usage.model.as_str()));
+        let latency = usage.latency_ms.unwrap_or(0);
+        // In the order in which they are stored.
+        let sums = [
+            1,
+            usage.tokens_in,
+            usage.tokens_out,
+            cost,
+            latency,
+            i64::from(usage.latency_ms.is_some()),
+            usage.cached_tokens,
+            usage.reasoning_tokens,
+        ];
+        for (index, sum) in sums.into_iter().enumerate() {
+            add(format!("{key} {group} {index}"), sum);
         }
-        let days = keys.days(&scope, month);
-        add(format!("{days} {day:02}:requests"), 1);
-        add(format!("{days} {day:02}:tokens"), usage.tokens_in + usage.tokens_out);
-        add(format!("{days} {day:02}:nanousd"), cost);
+        for (tool, calls) in &usage.tools {
+            add(format!("{key} tool:{} 0", encode(tool.as_str())), *calls);
+        }
+        for (index, sum) in [1, usage.tokens_in + usage.tokens_out, cost].into_iter().enumerate() {
+            add(format!("{key} {day:02} {index}"), sum);
+        }
     }
     add(format!("{} {}", keys.users(&event.tenant, month), event.user), cost);
 }
@@ -273,25 +276,22 @@ pub(crate) fn facts(content: &Content) -> Facts {
     let mut facts = Facts::new();
     for (key, entry) in content {
         let what = key.split(':').nth(2).unwrap_or_default();
-        match entry {
-            Entry::Hash(fields) if what == "state" => {
-                facts.extend(fields.get("applied").map(|count| (format!("{key} applied"), number(count))));
+        let mut cell = |name: &str, numbers: &str| {
+            for (index, sum) in numbers.split(' ').enumerate() {
+                facts.insert(format!("{key} {name} {index}"), number(sum));
             }
-            Entry::Hash(fields) => facts.extend(fields.iter().filter_map(|(field, value)| {
-                let (first, rest) = field.split_once(':')?;
-                let name = match first {
-                    "group" => return None,
-                    number if matches!(what, "user" | "tenant") && number != "tool" => {
-                        let is_it = |(name, value): &(&String, &String)| name.starts_with("group:") && *value == number;
-                        format!(
-                            "{} {rest}",
-                            &fields.iter().find(is_it).expect("a group of that number").0["group:".len()..]
-                        )
-                    }
-                    _ => field.clone(),
-                };
-                Some((format!("{key} {name}"), number(value)))
-            })),
+        };
+        match entry {
+            Entry::Text(text) => {
+                let lines = text.lines().map(|line| line.split_once(' ').expect("a name and numbers"));
+                lines.for_each(|(name, numbers)| cell(name, numbers));
+            }
+            Entry::Hash(fields) if what == "tenant" => fields.iter().for_each(|(name, numbers)| cell(name, numbers)),
+            Entry::Hash(fields) => {
+                let counts = |field: &&String| if what == "state" { *field == "applied" } else { *field != "kinds" };
+                let counts = fields.keys().filter(counts);
+                facts.extend(counts.map(|field| (format!("{key} {field}"), number(&fields[field]))));
+            }
             Entry::Scored(_) if what == "tombstones" => {}
             Entry::Scored(members) => {
                 facts.extend(members.iter().map(|(member, score)| (format!("{key} {member}"), *score)));
@@ -333,12 +333,14 @@ pub(crate) fn dump(connection: &mut redis::Connection, prefix: &str) -> Content 
             "hash" => ask.cmd("HGETALL").arg(key),
             "zset" => ask.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES"),
             "set" => ask.cmd("SMEMBERS").arg(key),
+            "string" => ask.cmd("MGET").arg(key),
             other => panic!("{key} is a {other}"),
         };
     }
     let values: Vec<Vec<String>> = ask.query(connection).expect("values");
     let entries = types.iter().zip(values).map(|(is, value)| match is.as_str() {
         "set" => Entry::Set(value.into_iter().collect()),
+        "string" => Entry::Text(value.concat()),
         "hash" => Entry::Hash(pairs(value).collect()),
         _ => Entry::Scored(pairs(value).map(|(member, score)| (member, time(&score))).collect()),
     });

@@ -6,6 +6,7 @@
 
 mod api;
 mod bad_input;
+mod bounds;
 mod commands;
 mod counting;
 mod demo;
@@ -15,13 +16,16 @@ mod freshness;
 mod harness;
 mod kafka_cluster;
 mod kafka_forms;
+mod kafka_secure;
 mod layers;
+mod letters;
 mod lost_state;
 mod made;
 mod memory;
 mod network_faults;
 mod oracle;
 mod reader;
+mod readiness;
 mod real_requests;
 mod redis_forms;
 mod schedules;

@@ -7,19 +7,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::{Month, TimeMs};
-use indelible::domain::counters::Overflow;
-use indelible::domain::delta::{MonthDelta, OutputChange, OutputVerb, Scope};
+use indelible::domain::counters::{MonthSums, Others, Overflow, Room};
+use indelible::domain::delta::{OutputChange, OutputVerb, Scope};
+use indelible::domain::ids::{OutputKind, TenantId, UserId};
 use indelible::domain::position::{Position, TopicPartition};
-use indelible::domain::seen::{Generation, SHARDS, SeenId};
+use indelible::domain::seen::{Expired, Generation, SeenId, Tier};
 
-use indelible::store::call::{COUNTER_FIELDS, Call, DAY_FIELDS, MOST_AMOUNT};
+use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
-use indelible::store::{Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError};
+use indelible::store::tiers::{self, Tiers};
+use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Repeat, Retention, Standing, StoreError, cells};
 
 /// A stored value. Numbers in hashes are kept as texts, as Redis does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Entry {
     Hash(BTreeMap<String, String>),
+    Text(String),
     Scored(BTreeMap<String, i64>),
     Set(BTreeSet<String>),
 }
@@ -32,12 +35,18 @@ pub(crate) type Content = BTreeMap<String, Entry>;
 pub(crate) struct MemoryLedger {
     keyspace: Keyspace,
     retention: Retention,
+    caps: Caps,
     content: Mutex<Content>,
 }
 
 impl MemoryLedger {
     pub(crate) fn new(keyspace: Keyspace, retention: Retention) -> Self {
-        Self { keyspace, retention, content: Mutex::default() }
+        Self { keyspace, retention, caps: Caps::STANDARD, content: Mutex::default() }
+    }
+
+    pub(crate) fn with_caps(mut self, caps: Caps) -> Self {
+        self.caps = caps;
+        self
     }
 
     /// A copy of all that is stored.
@@ -63,8 +72,7 @@ impl MemoryLedger {
     }
 
     fn apply_now(&self, flush: &Flush) -> Outcome {
-        // The same bounds as the script's; what passes them is then added field by field.
-        if Call::of(flush, &self.keyspace, self.retention).is_err() {
+        if flush.seen.len() > MOST_EVENTS {
             return Outcome::TooLarge;
         }
         let mut stored = self.lock();
@@ -78,10 +86,10 @@ impl MemoryLedger {
         }
         let mut draft = Draft::of(&stored);
         match self.add(&mut draft, flush) {
-            Ok(expired) => {
+            Ok((expired, capped)) => {
                 let changed = draft.changed;
                 keep(&mut stored, changed);
-                Outcome::Applied { expired }
+                Outcome::Applied { expired, capped }
             }
             Err(Overflow) => Outcome::TooLarge,
         }
@@ -94,10 +102,17 @@ impl MemoryLedger {
         }
     }
 
+    fn tiers(&self, stored: &Content, bucket: Bucket) -> Tiers {
+        let Some(Entry::Hash(state)) = stored.get(&self.keyspace.state(bucket)) else { return Tiers::default() };
+        state.get("tiers").map(|text| text.parse().expect("tiers")).unwrap_or_default()
+    }
+
     fn repeats(&self, stored: &Content, flush: &Flush) -> Vec<Repeat> {
+        let tiers = self.tiers(stored, flush.bucket);
         let known = |index, seen: &SeenId| {
-            Generation::within(seen.at, self.retention.seen_ms).find_map(|generation| {
-                let key = self.keyspace.seen(flush.bucket, Generation(generation), seen.shard);
+            let within = Generation::within(seen.at, self.retention.seen_ms);
+            tiers.within(within).find_map(|(generation, tier)| {
+                let key = self.keyspace.seen(flush.bucket, generation, tier, tier.shard(seen.spread));
                 let Some(Entry::Set(members)) = stored.get(&key) else { return None };
                 let conflict = !members.contains(&seen.content.to_string());
                 members.contains(&seen.id.to_string()).then_some(Repeat { index, conflict })
@@ -106,20 +121,22 @@ impl MemoryLedger {
         flush.seen.iter().enumerate().filter_map(|(index, seen)| known(index, seen)).collect()
     }
 
-    fn add(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<Option<Generation>, Overflow> {
+    fn add(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<(Option<Expired>, Capped), Overflow> {
         let state = self.keyspace.state(flush.bucket);
-        for seen in &flush.seen {
-            let generation = Generation::of(seen.at);
-            let shard = self.keyspace.seen(flush.bucket, generation, seen.shard);
-            draft.set(&shard).extend([seen.id.to_string(), seen.content.to_string()]);
-            draft.increment(&state, format!("generation:{}", generation.0), 1)?;
-        }
-        for ((scope, month), delta) in &flush.delta.months {
-            self.add_month(draft, scope, *month, delta)?;
+        self.remember(draft, flush)?;
+        let mut capped = Capped::default();
+        for ((scope, month), sums) in &flush.delta.months {
+            if scope.user.is_none() {
+                let users = flush.delta.months.iter().filter_map(|((of, in_month), sums)| {
+                    let same = of.tenant == scope.tenant && in_month == month;
+                    same.then_some((of.user.as_ref()?, sums))
+                });
+                self.add_month(draft, &scope.tenant, *month, sums, users.collect(), &mut capped)?;
+            }
         }
         let mut moves = Moves::new();
         for change in &flush.delta.outputs {
-            self.change_output(draft, &mut moves, change);
+            capped.outputs += i64::from(self.change_output(draft, &mut moves, change));
         }
         for ((key, field), amount) in moves {
             draft.increment_unless_0(&key, field, amount)?;
@@ -129,51 +146,128 @@ impl MemoryLedger {
         let passed = draft.hash(&state).get(&log).and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
         draft.hash(&state).insert(log, flush.log_time.0.max(passed).to_string());
         draft.hash(&state).insert(keys::watermark_field(&flush.partition), flush.to.to_string());
-        Ok(if flush.seen.is_empty() { self.expire(draft, flush) } else { None })
+        Ok((if flush.seen.is_empty() { self.expire(draft, flush) } else { None }, capped))
+    }
+
+    /// Ids go to the tier of their generation that is open; one that is full is followed by the next.
+    fn remember(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<(), Overflow> {
+        let (state, before) = (self.keyspace.state(flush.bucket), self.tiers(draft.stored, flush.bucket));
+        let mut listed: Vec<String> = before.to_string().split_whitespace().map(str::to_owned).collect();
+        let mut list = |name: String| {
+            if !listed.contains(&name) {
+                listed.push(name);
+            }
+        };
+        let mut blocks: BTreeMap<_, Vec<&SeenId>> = BTreeMap::new();
+        for seen in &flush.seen {
+            let window = Generation::within(seen.at, self.retention.seen_ms).into_inner();
+            blocks.entry((Generation::of(seen.at), window)).or_default().push(seen);
+        }
+        for ((generation, _), ids) in blocks {
+            let tier = before.open(generation).unwrap_or_else(|| {
+                let size = |latest, tier| draft.number(&state, &format!("seen:{}", tiers::name(latest, tier)));
+                let sizes = |(latest, known): (_, Vec<Tier>)| known.into_iter().map(|tier| size(latest, tier)).sum();
+                Tier::holding(before.latest().map_or(0, sizes))
+            });
+            for seen in &ids {
+                let shard = self.keyspace.seen(flush.bucket, generation, tier, tier.shard(seen.spread));
+                draft.set(&shard).extend([seen.id.to_string(), seen.content.to_string()]);
+            }
+            let field = format!("seen:{}", tiers::name(generation, tier));
+            draft.increment(&state, field.clone(), ids.len() as i64)?;
+            list(tiers::name(generation, tier));
+            let size: u64 = draft.hash(&state)[&field].parse().expect("a size");
+            if tier.capacity().is_some_and(|most| size >= most) {
+                list(tiers::name(generation, Tier::new(tier.number() + 1).expect("not the largest")));
+            }
+        }
+        if !flush.seen.is_empty() {
+            draft.hash(&state).insert("tiers".to_owned(), listed.join(" "));
+        }
+        Ok(())
     }
 
     fn add_month(
         &self,
         draft: &mut Draft<'_>,
-        scope: &Scope,
+        tenant: &TenantId,
         month: Month,
-        delta: &MonthDelta,
+        sums: &MonthSums,
+        users: Vec<(&UserId, &MonthSums)>,
+        capped: &mut Capped,
     ) -> Result<(), Overflow> {
-        let key = self.keyspace.month(scope, month);
-        for (group, counters) in &delta.usage.groups {
-            let number = draft.group_number(&key, &keys::group_name(group));
-            for (field, of) in COUNTER_FIELDS {
-                draft.increment_unless_0(&key, format!("{number}:{field}"), of(counters))?;
+        let index = self.keyspace.users(tenant, month);
+        let key_of =
+            |user: &UserId| self.keyspace.month(&Scope { tenant: tenant.clone(), user: Some(user.clone()) }, month);
+        let (mut others, mut crowd) = (Others::default(), 0);
+        let new = users.iter().filter(|(user, _)| draft.month(&key_of(user)).is_none()).count();
+        let crowded = new > 0 && draft.scored(&index).len() + new > self.caps.tenant_users;
+        let mut count = draft.scored(&index).len();
+        for (user, more) in users {
+            let is_new = draft.month(&key_of(user)).is_none();
+            let own = !crowded || *user == UserId::other() || !is_new || count < self.caps.tenant_users;
+            count += usize::from(own && is_new && (!crowded || *user != UserId::other()));
+            let target = if own { user.clone() } else { UserId::other() };
+            if !own {
+                crowd += more.usage.total()?.requests;
             }
-        }
-        for (tool, calls) in &delta.usage.tools {
-            draft.increment_unless_0(&key, format!("tool:{}", keys::encode(tool.as_str())), *calls)?;
-        }
-        let days = self.keyspace.days(scope, month);
-        for (day, usage) in &delta.days {
-            for (field, of) in DAY_FIELDS {
-                draft.increment_unless_0(&days, format!("{day:02}:{field}"), of(usage))?;
+            let key = key_of(&target);
+            let mut month = draft.month(&key).unwrap_or_default();
+            let room = |most: usize, now: usize| most.saturating_sub(now);
+            let groups = room(self.caps.user_groups, month.usage.groups.len());
+            let tools = room(self.caps.user_tools, month.usage.tools.len());
+            let more = month.add_within(more, Room { groups, tools })?;
+            if own && (!crowded || target != UserId::other()) {
+                others.requests += more.requests;
+                others.tool_calls += more.tool_calls;
             }
+            let cost = month.usage.total()?.cost.0;
+            draft.changed.insert(key, Entry::Text(cells::to_text(&month)));
+            draft.scored(&index).insert(target.to_string(), cost);
         }
-        match &scope.user {
-            Some(user) => {
-                let cost = delta.days.values().fold(0, |sum: i64, day| sum.saturating_add(day.cost.0));
-                let users = draft.scored(&self.keyspace.users(&scope.tenant, month));
-                let score = users.entry(user.to_string()).or_default();
-                // Redis has a double here, which does not overflow either.
-                *score = score.saturating_add(cost);
-            }
-            None => drop(draft.set(&self.keyspace.months(&scope.tenant)).insert(month.to_string())),
+        let key = self.keyspace.month(&Scope { tenant: tenant.clone(), user: None }, month);
+        let mut all = MonthSums::default();
+        for (name, numbers) in draft.hash(&key).iter() {
+            cells::read_cell(&mut all, name, numbers).expect("a cell");
         }
+        let free = self.caps.tenant_cells.saturating_sub(draft.hash(&key).len());
+        let more = all.add_within(sums, Room { groups: free, tools: free })?;
+        all.crowd += crowd;
+        capped.users += crowd;
+        draft.hash(&key).extend(cells::cells(&all));
+        capped.requests += others.requests.max(more.requests);
+        capped.tool_calls += others.tool_calls.max(more.tool_calls);
+        draft.set(&self.keyspace.months(tenant)).insert(month.to_string());
         Ok(())
     }
 
-    fn change_output(&self, draft: &mut Draft<'_>, moves: &mut Moves, change: &OutputChange) {
-        let (kind, id) = (keys::encode(change.output.kind.as_str()), change.output.id.to_string());
-        let saved_key = self.keyspace.saved(&change.tenant, &change.user, &change.output.kind);
+    /// Whether there is room for an output's kind; the first one of a kind takes it.
+    fn has_room(&self, draft: &mut Draft<'_>, counts: &str, kind: &str) -> bool {
+        let hash = draft.hash(counts);
+        let known = ["created", "deleted", "new"].iter().any(|what| hash.contains_key(&format!("{kind}:{what}")));
+        let size = hash.get("kinds").map_or(0, |size| size.parse().expect("a count"));
+        if known || kind == "other" || size >= self.caps.tenant_kinds {
+            return known || kind == "other";
+        }
+        hash.insert("kinds".to_owned(), (size + 1).to_string());
+        // Until the flush is done; see `keep`.
+        hash.insert(format!("{kind}:new"), String::new());
+        true
+    }
+
+    /// True if it counts under another kind.
+    fn change_output(&self, draft: &mut Draft<'_>, moves: &mut Moves, change: &OutputChange) -> bool {
+        let (mut kind, mut id) = (keys::encode(change.output.kind.as_str()).into_owned(), change.output.id.to_string());
         let counts = self.keyspace.saved_counts(&change.tenant);
         let [tenant, user, encoded_id] = [change.tenant.as_str(), change.user.as_str(), &id].map(keys::encode);
         let member = format!("{tenant}:{user}:{kind}:{encoded_id}");
+        let capped = !self.has_room(draft, &counts, &kind);
+        let mut stored_kind = change.output.kind.clone();
+        if capped {
+            id = format!("{kind}:{id}");
+            (kind, stored_kind) = ("other".to_owned(), OutputKind::other());
+        }
+        let saved_key = self.keyspace.saved(&change.tenant, &change.user, &stored_kind);
         let (dead, early) = (format!("deleted:{member}"), format!("early:{member}"));
         let saved = draft.scored(&saved_key).get(&id).copied();
         let tombstones = draft.scored(&self.keyspace.tombstones(Bucket::of(&change.tenant)));
@@ -211,22 +305,36 @@ impl MemoryLedger {
                 }
             }
         }
+        capped
     }
 
-    fn expire(&self, draft: &mut Draft<'_>, flush: &Flush) -> Option<Generation> {
+    fn expire(&self, draft: &mut Draft<'_>, flush: &Flush) -> Option<Expired> {
+        let rest = flush.expire.and_then(Expired::next);
         let state = self.keyspace.state(flush.bucket);
         draft.hash(&state).insert("partitions".to_owned(), flush.partitions.to_string());
         let logs = draft.hash(&state).iter().filter(|(field, _)| field.starts_with("log:"));
         let times: Vec<i64> = logs.filter_map(|(_, time)| time.parse().ok()).collect();
-        let passed = TimeMs(times.iter().copied().min().filter(|_| times.len() >= flush.partitions)?);
+        let Some(passed) = times.iter().copied().min().filter(|_| times.len() >= flush.partitions) else { return rest };
+        let passed = TimeMs(passed);
         let old = passed.0 - self.retention.tombstones_ms;
         draft.scored(&self.keyspace.tombstones(flush.bucket)).retain(|_, log_time| *log_time >= old);
-        if let Some(generation) = flush.expire.filter(|one| passed >= self.expires(*one)) {
-            draft.hash(&state).remove(&format!("generation:{}", generation.0));
-            (0..SHARDS).for_each(|shard| draft.set(&self.keyspace.seen(flush.bucket, generation, shard)).clear());
+        let mut names: Vec<String> =
+            self.tiers(draft.stored, flush.bucket).to_string().split_whitespace().map(str::to_owned).collect();
+        if let Some(part) = flush.expire.filter(|part| passed >= self.expires(part.generation)) {
+            for shard in part.shards() {
+                draft.set(&self.keyspace.seen(flush.bucket, part.generation, part.tier, shard)).clear();
+            }
+            if rest.is_none() {
+                let name = tiers::name(part.generation, part.tier);
+                draft.hash(&state).remove(&format!("seen:{name}"));
+                if names.contains(&name) {
+                    names.retain(|other| *other != name);
+                    draft.hash(&state).insert("tiers".to_owned(), names.join(" "));
+                }
+            }
         }
-        let generations = draft.hash(&state).keys().filter_map(|field| field.strip_prefix("generation:")?.parse().ok());
-        generations.map(Generation).filter(|one| passed >= self.expires(*one)).min()
+        let mut due = names.iter().filter_map(|name| tiers::expired(name));
+        rest.or_else(|| due.find(|part| passed >= self.expires(part.generation)))
     }
 }
 
@@ -270,8 +378,7 @@ impl<'a> Draft<'a> {
     fn increment(&mut self, key: &str, field: String, amount: i64) -> Result<(), Overflow> {
         let value = self.hash(key).entry(field).or_insert_with(|| "0".to_owned());
         let sum: i64 = value.parse().map_err(|_| Overflow)?;
-        let sum = sum.checked_add(amount).filter(|sum| sum.unsigned_abs() <= MOST_AMOUNT.unsigned_abs());
-        *value = sum.ok_or(Overflow)?.to_string();
+        *value = sum.checked_add(amount).ok_or(Overflow)?.to_string();
         Ok(())
     }
 
@@ -279,25 +386,32 @@ impl<'a> Draft<'a> {
         if amount == 0 { Ok(()) } else { self.increment(key, field, amount) }
     }
 
-    fn group_number(&mut self, key: &str, name: &str) -> String {
-        let hash = self.hash(key);
-        let field = format!("group:{name}");
-        if let Some(number) = hash.get(&field) {
-            return number.clone();
+    /// As it was before the flush.
+    fn number(&self, key: &str, field: &str) -> u64 {
+        match self.stored.get(key) {
+            Some(Entry::Hash(fields)) => fields.get(field).map_or(0, |text| text.parse().expect("a number")),
+            _ => 0,
         }
-        let last = hash.get("groups").and_then(|number| number.parse::<i64>().ok()).unwrap_or(0);
-        let number = (last + 1).to_string();
-        hash.insert(field, number.clone());
-        hash.insert("groups".to_owned(), number.clone());
-        number
+    }
+
+    /// A user's month; none before the first.
+    fn month(&self, key: &str) -> Option<MonthSums> {
+        match self.changed.get(key).or_else(|| self.stored.get(key))? {
+            Entry::Text(text) => Some(cells::from_text(text).expect("a month")),
+            other => panic!("the key {key} is used as another type: {other:?}"),
+        }
     }
 }
 
 /// Redis has no empty keys.
 fn keep(stored: &mut Content, changed: Content) {
-    for (key, entry) in changed {
+    for (key, mut entry) in changed {
+        if let Entry::Hash(fields) = &mut entry {
+            fields.retain(|field, _| !field.ends_with(":new"));
+        }
         let is_empty = match &entry {
             Entry::Hash(fields) => fields.is_empty(),
+            Entry::Text(text) => text.is_empty(),
             Entry::Scored(members) => members.is_empty(),
             Entry::Set(members) => members.is_empty(),
         };

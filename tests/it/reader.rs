@@ -7,7 +7,8 @@ use indelible::domain::calendar::{Month, TimeMs};
 use indelible::domain::delta::Scope;
 use indelible::domain::event::Event;
 use indelible::domain::ids::{TenantId, UserId};
-use indelible::store::keys::{Keyspace, group_name};
+use indelible::store::cells::{group_cell, tool_cell};
+use indelible::store::keys::Keyspace;
 use indelible::store::redis_ledger::RedisLedger;
 use indelible::store::redis_reader::RedisReader;
 use indelible::store::{Ledger, Outcome, Reader, Retention, Sort, Usage};
@@ -18,7 +19,7 @@ use crate::made::{DAY_MS, Facts, HOUR_MS, Log, START_MS, Shape, TENANTS, USERS, 
 use crate::script_conformance::link;
 use crate::support::redis::Redis;
 
-const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DAY_MS, detail_months: 1200 };
+const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DAY_MS };
 
 #[tokio::test]
 async fn the_reader_tells_every_fact() {
@@ -108,22 +109,23 @@ impl Asker<'_> {
         for (month, sums) in &usage.months {
             let key = self.keys.month(scope, *month);
             for (group, sums) in &sums.groups {
-                let fields = [
-                    ("requests", sums.requests),
-                    ("in", sums.tokens_in),
-                    ("out", sums.tokens_out),
-                    ("cached", sums.cached_tokens),
-                    ("reasoning", sums.reasoning_tokens),
-                    ("nanousd", sums.cost.0),
-                    ("latency_ms", sums.latency_ms),
-                    ("latency_n", sums.latency_count),
+                // In the order in which they are stored.
+                let numbers = [
+                    sums.requests,
+                    sums.tokens_in,
+                    sums.tokens_out,
+                    sums.cost.0,
+                    sums.latency_ms,
+                    sums.latency_count,
+                    sums.cached_tokens,
+                    sums.reasoning_tokens,
                 ];
-                for (field, number) in fields {
-                    self.fact(format!("{key} {} {field}", group_name(group)), number);
+                for (index, number) in numbers.into_iter().enumerate() {
+                    self.fact(format!("{key} {} {index}", group_cell(group)), number);
                 }
             }
             for (tool, calls) in &sums.tools {
-                self.fact(format!("{key} tool:{}", tool.as_str().replace('|', "%7C")), *calls);
+                self.fact(format!("{key} {} 0", tool_cell(tool)), *calls);
             }
         }
         match &scope.user {
@@ -157,9 +159,9 @@ impl Asker<'_> {
         let (days, _) = self.reader.days(scope, first, last).await.expect("an answer");
         for (day, sums) in days {
             let (month, day) = (day.format("%Y-%m").to_string(), day.format("%d").to_string());
-            let key = self.keys.days(scope, month.parse().expect("a month"));
-            for (field, number) in [("requests", sums.requests), ("tokens", sums.tokens), ("nanousd", sums.cost.0)] {
-                self.fact(format!("{key} {day}:{field}"), number);
+            let key = self.keys.month(scope, month.parse().expect("a month"));
+            for (index, number) in [sums.requests, sums.tokens, sums.cost.0].into_iter().enumerate() {
+                self.fact(format!("{key} {day} {index}"), number);
             }
         }
     }

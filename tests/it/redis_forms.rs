@@ -1,19 +1,19 @@
 //! Every form of Redis that a deployment can have, by the running program: the sums are exact over each, and over
 //! what happens to each.
 
-use std::path::Path;
 use std::process::Command;
 
 use redis::{Client, Connection, FromRedisValue, RedisResult, cmd};
 use tempfile::TempDir;
 
+use crate::support::authority::Authority;
 use crate::support::child::Child;
 use crate::support::deployment::Deployment;
 use crate::support::port::free_port;
-use crate::support::program::{Program, Running, fetch};
+use crate::support::program::Program;
 use crate::support::redis::Redis;
 use crate::support::rounds::Rounds;
-use crate::support::wait::{START, eventually, within};
+use crate::support::wait::{START, eventually};
 
 fn on(url: &str) -> Deployment {
     Deployment::new(3).set("INDELIBLE_REDIS_URL", url)
@@ -28,22 +28,6 @@ fn counts(deployment: &Deployment) {
         rounds.send(deployment);
         rounds.check(&running);
     }
-}
-
-/// Waits until readiness says `why`.
-#[track_caller]
-fn await_red(running: &Running, why: &str) {
-    let mut last = String::new();
-    let red = within(START, || {
-        last = fetch(&format!("http://{}/readyz", running.ops_address()), &[]).ok()?.body;
-        last.contains(why).then_some(())
-    });
-    assert!(red.is_some(), "/readyz does not say {why}, but {last}");
-}
-
-#[track_caller]
-fn await_green(running: &Running) {
-    eventually(START, "/readyz to be green", || running.is_ready().then_some(()));
 }
 
 /// The program ends by itself, not well, and says `what`.
@@ -70,29 +54,20 @@ fn as_a_user_with_few_rights() {
     counts(&on(&format!("redis://meter:p%40ss%3A%2Fword@127.0.0.1:{port}")));
 
     let wrong = on(&format!("redis://meter:wrong@127.0.0.1:{port}"));
-    await_red(&Program::launch(&wrong.env()), "Password authentication failed");
+    Program::launch(&wrong.env()).await_red("Password authentication failed");
 }
 
 #[test]
 fn over_tls_of_a_private_authority() {
-    let dir = TempDir::new().expect("a temporary folder");
-    let file = |name: &str| dir.path().join(name).display().to_string();
-    openssl(dir.path(), "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=private -days 2");
-    openssl(dir.path(), "req -newkey rsa:2048 -nodes -keyout it.key -out it.csr -subj /CN=it");
-    std::fs::write(dir.path().join("names"), "subjectAltName=IP:127.0.0.1").expect("the folder can be written");
-    openssl(dir.path(), "x509 -req -in it.csr -CA ca.crt -CAkey ca.key -days 2 -extfile names -out it.crt");
-    let (port, ca) = (free_port().to_string(), file("ca.crt"));
-    let files = ["--tls-cert-file", &file("it.crt"), "--tls-key-file", &file("it.key"), "--tls-ca-cert-file", &ca];
+    let authority = Authority::new();
+    let ((certificate, key), ca) = (authority.issue("it"), authority.certificate());
+    let port = free_port().to_string();
+    let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
     let _redis = Redis::start_with(&[&["--tls-port", &port, "--tls-auth-clients", "no"], &files[..]].concat());
     let url = format!("rediss://127.0.0.1:{port}");
     counts(&on(&url).set("SSL_CERT_FILE", &ca));
     // An authority that nobody has told it of.
-    await_red(&Program::launch(&on(&url).env()), "invalid peer certificate");
-}
-
-fn openssl(dir: &Path, args: &str) {
-    let done = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().expect("openssl is there");
-    assert!(done.status.success(), "{args}: {}", String::from_utf8_lossy(&done.stderr));
+    Program::launch(&on(&url).env()).await_red("invalid peer certificate");
 }
 
 #[test]
@@ -109,7 +84,7 @@ fn over_a_cluster_that_loses_a_master() {
         rounds.await_progress(&running);
     });
     rounds.check(&running);
-    await_green(&running);
+    running.await_green();
     // The dead one comes back as a replica.
     cluster.nodes[0].restart();
     rounds.flow(&deployment, || rounds.await_progress(&running));
@@ -174,7 +149,7 @@ fn over_sentinels_that_fail_over() {
         rounds.await_progress(&running);
     });
     rounds.check(&running);
-    await_green(&running);
+    running.await_green();
 }
 
 #[test]
@@ -185,30 +160,4 @@ fn a_namespace_of_another_group_is_refused_and_one_that_may_be_evicted() {
     refuses(&deployment, "says group");
     let evicting = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     refuses(&on(&evicting.url()), "redis has maxmemory-policy allkeys-lru");
-}
-
-#[test]
-fn a_server_that_refuses_for_a_while_turns_readiness_red_and_loses_nothing() {
-    let deployment = Deployment::new(3);
-    let (running, rounds, redis) = (deployment.serve(), Rounds::default(), &deployment.redis);
-    let nowhere = free_port().to_string();
-    rounds.flow(&deployment, || {
-        rounds.await_progress(&running);
-        redis.ask::<()>("CONFIG", &["SET", "maxmemory", "1"]);
-        await_red(&running, "OOM");
-        redis.ask::<()>("CONFIG", &["SET", "maxmemory", "0"]);
-        await_green(&running);
-        rounds.await_progress(&running);
-
-        redis.ask::<()>("SCRIPT", &["FLUSH"]);
-        rounds.await_progress(&running);
-
-        redis.ask::<()>("REPLICAOF", &["127.0.0.1", &nowhere]);
-        await_red(&running, "read only replica");
-        redis.ask::<()>("REPLICAOF", &["NO", "ONE"]);
-        await_green(&running);
-        rounds.await_progress(&running);
-    });
-    rounds.check(&running);
-    assert!(running.is_live());
 }

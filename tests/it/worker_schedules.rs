@@ -19,6 +19,7 @@ use indelible::ingest::limits::Limits;
 use indelible::ingest::record::{Chunk, Record};
 use indelible::ingest::start::{LogFacts, start};
 use indelible::ops::metrics::Metrics;
+use indelible::store::cells;
 use indelible::store::keys::Keyspace;
 use indelible::store::{Flush, Ledger, Outcome, Retention, Standing, StoreError};
 use rand::rngs::StdRng;
@@ -107,7 +108,7 @@ fn logs(rng: &mut StdRng) -> Vec<Vec<String>> {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let retention = Retention { seen_ms: 86_400_000, tombstones_ms: 36 * 86_400_000, detail_months: 12 };
+        let retention = Retention { seen_ms: 86_400_000, tombstones_ms: 36 * 86_400_000 };
         let store = Arc::new(MemoryLedger::new(Keyspace::new("n"), retention));
         let flaky = Flaky { store: Arc::clone(&store), rng: Mutex::new(StdRng::seed_from_u64(seed + 1)) };
         let limits = Limits {
@@ -229,9 +230,9 @@ impl World {
         }
         let counted = self.store.content().into_iter().filter_map(|(key, entry)| {
             let name = key.split_once("}:user:")?.1.rsplit_once(':')?.0.to_owned();
-            let Entry::Hash(fields) = entry else { return None };
-            let field = |name: &str| fields.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
-            Some((name, (field("1:requests"), field("1:in"))))
+            let Entry::Text(text) = entry else { return None };
+            let sums = cells::from_text(&text).expect("a month").usage.total().expect("small sums");
+            Some((name, (sums.requests, sums.tokens_in)))
         });
         [counted.collect(), plain]
     }

@@ -18,6 +18,11 @@ macro_rules! reasons {
                     $(Self::$variant => $name,)+
                 }
             }
+
+            /// The reason of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+            }
         }
     };
 }

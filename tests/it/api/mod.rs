@@ -49,7 +49,7 @@ fn app_with(fake: Fake, metrics: Arc<Metrics>) -> Router {
 
 fn state(fake: Fake, metrics: Arc<Metrics>) -> ApiState {
     let limits = Limits { tokens: 1_000_000 };
-    ApiState { reader: Arc::new(fake), limits, metrics, now: || time("2026-11-24T18:00:00Z"), detail_months: 12 }
+    ApiState { reader: Arc::new(fake), limits, metrics, now: || time("2026-11-24T18:00:00Z") }
 }
 
 struct Answer {

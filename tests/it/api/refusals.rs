@@ -49,8 +49,6 @@ async fn bad_requests() {
         ("/v1/tenants/acme/usage?from=2026-11-25", "invalid-parameter"),
         ("/v1/tenants/acme/usage?from=2025-11-01&to=2026-12-07", "invalid-parameter"),
         ("/v1/tenants/acme/usage?bucket=month&from=2016-10&to=2026-11", "invalid-parameter"),
-        ("/v1/tenants/acme/usage?from=2025-10-31&to=2025-11-02", "day-detail-gone"),
-        ("/v1/tenants/acme/users/alice/usage?to=2025-11-30", "day-detail-gone"),
         ("/v1/tenants/a%00b/stats", "invalid-id"),
         ("/v1/tenants/a%0Ab/stats", "invalid-id"),
         ("/v1/tenants/%20/stats", "invalid-id"),
@@ -74,13 +72,6 @@ async fn bad_requests() {
 }
 
 #[tokio::test]
-async fn days_are_kept_as_long_as_the_store_is_set_up_for() {
-    let app = router(ApiState { detail_months: 0, ..state(world(), Arc::new(Metrics::new(&[]).expect("metrics"))) });
-    assert_eq!(get(&app, "/v1/tenants/acme/usage?from=2026-11-01").await.status, StatusCode::OK);
-    assert_eq!(get(&app, "/v1/tenants/acme/usage?from=2026-10-31").await.problem(), "day-detail-gone");
-}
-
-#[tokio::test]
 async fn a_refusal_says_what_would_be_right() {
     let app = app(world());
     for (path, detail) in [
@@ -92,11 +83,6 @@ async fn a_refusal_says_what_would_be_right() {
             "/v1/tenants/acme/usage?from=2026-11-24T01:00:00Z",
             "from: \"2026-11-24T01:00:00Z\" is not a day such as 2026-11-24 or the start of one in UTC such as \
              2026-11-24T00:00:00Z",
-        ),
-        (
-            "/v1/tenants/acme/usage?from=2025-10-31",
-            "from: 2025-10-31 is before 2025-11-01, and days are kept for the current month and the 12 before it; \
-             use bucket=month, months are kept for good",
         ),
         (
             "/v1/tenants/a%00b/stats",

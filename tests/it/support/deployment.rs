@@ -75,7 +75,12 @@ impl Deployment {
     /// Waits until every bucket's watermark stands at the end of every partition: then all is counted.
     #[track_caller]
     pub(crate) fn await_counted(&self) {
-        eventually(CATCH_UP, "every watermark at the end of its partition", || {
+        self.await_counted_within(CATCH_UP);
+    }
+
+    #[track_caller]
+    pub(crate) fn await_counted_within(&self, deadline: Duration) {
+        eventually(deadline, "every watermark at the end of its partition", || {
             let (ends, marks) = (self.ends()?, self.watermarks());
             let behind = ends.iter().any(|(partition, end)| marks.get(partition).is_none_or(|mark| mark < end));
             (!behind).then_some(())

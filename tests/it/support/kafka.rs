@@ -80,14 +80,23 @@ impl Kafka {
 
     /// A broker of one's own: a JVM of half a gigabyte and three seconds of both cores, so rarely.
     pub(crate) fn start() -> Self {
+        Self::start_with(&|_, _| String::new())
+    }
+
+    /// With more settings, lines of a properties file in which later ones win: a function of the broker's port and its
+    /// controller's.
+    pub(crate) fn start_with(more: &dyn Fn(u16, u16) -> String) -> Self {
         assert!(Path::new(JARS).is_dir(), "no Apache Kafka in {JARS}: run `make setup`");
         // A port can be taken between its choice and its use.
         for _ in 0..3 {
             let dir = tempfile::Builder::new().prefix("indelible-kafka-").tempdir().expect("a temporary folder");
             let (port, controller_port) = (free_port(), free_port());
-            let listeners = format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
-            let quorum = format!("127.0.0.1:{controller_port}");
-            configure(dir.path(), &[("listeners", &listeners), ("controller.quorum.bootstrap.servers", &quorum)]);
+            let own = format!(
+                "listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+                 advertised.listeners=BROKER://127.0.0.1:{port}\n\
+                 controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}\n"
+            );
+            configure(dir.path(), &(own + &more(port, controller_port)));
             let mut format = format(dir.path(), &["--standalone"]);
             assert!(format.wait(START).success(), "the broker's folder can't be formatted:\n{}", format.output());
             let (mut broker, bootstrap) = (spawn(dir.path(), "-Xmx512m"), format!("127.0.0.1:{port}"));
@@ -140,6 +149,15 @@ impl Kafka {
         self.broker.as_mut()
     }
 
+    /// Runs one of Kafka's own tools against this broker, by its class and arguments.
+    #[track_caller]
+    pub(crate) fn tool(&self, class: &str, args: &[&str]) {
+        let mut command = java(self.dir.path());
+        command.arg(class).args(["--bootstrap-server", &self.bootstrap()]).args(args);
+        let mut tool = Child::spawn("tool", self.dir.path(), &mut command);
+        assert!(tool.wait(START).success(), "{class} {args:?}:\n{}", tool.output());
+    }
+
     /// For what this harness has no verb for. Await with `futures::executor::block_on`.
     pub(crate) fn admin(&self) -> &AdminClient<DefaultClientContext> {
         &self.admin
@@ -176,7 +194,7 @@ impl Kafka {
         })
     }
 
-    /// [`read_all`] of this broker.
+    /// [`read_all`], of this broker.
     pub(crate) fn read_all(&self, topic: &str) -> Vec<OwnedMessage> {
         read_all(&self.bootstrap(), topic)
     }
@@ -263,13 +281,11 @@ fn settings(dir: &Path) -> PathBuf {
     dir.join("server.properties")
 }
 
-/// Writes the settings: those of every broker, and then `own`.
-pub(super) fn configure(dir: &Path, own: &[(&str, &str)]) {
+/// Writes the settings: those of every broker, and then `own`, lines of a properties file in which later ones win.
+pub(super) fn configure(dir: &Path, own: &str) {
     let mut text = String::from(SETTINGS);
-    for (name, value) in own {
-        writeln!(text, "{name}={value}").expect("a string takes all");
-    }
     writeln!(text, "log.dirs={}", dir.join("data").display()).expect("a string takes all");
+    text.push_str(own);
     fs::write(settings(dir), text).expect("the folder can be written");
     fs::write(dir.join("log4j2.properties"), LOGGING).expect("the folder can be written");
 }

@@ -120,22 +120,19 @@ fn bootstrap(brokers: &[Broker]) -> String {
 
 fn folder(id: i32, (port, controller): (u16, u16), voters: &str) -> TempDir {
     let dir = tempfile::Builder::new().prefix("indelible-kafka-").tempdir().expect("a temporary folder");
-    let listeners = format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}");
-    let own = [
-        ("node.id", id.to_string()),
-        ("listeners", listeners),
-        ("controller.quorum.voters", voters.to_owned()),
-        ("default.replication.factor", "3".to_owned()),
-        ("min.insync.replicas", "2".to_owned()),
-        ("offsets.topic.replication.factor", "3".to_owned()),
-        // A dead broker is noticed soon, and yet not a slow one on a busy machine.
-        ("broker.heartbeat.interval.ms", "500".to_owned()),
-        ("broker.session.timeout.ms", "4000".to_owned()),
-        // With so few partitions, one thread each is enough.
-        ("num.network.threads", "2".to_owned()),
-        ("num.io.threads", "2".to_owned()),
-        ("num.recovery.threads.per.data.dir", "1".to_owned()),
-    ];
-    configure(dir.path(), &own.each_ref().map(|(name, value)| (*name, value.as_str())));
+    // A dead broker is noticed soon, and yet not a slow one on a busy machine. So few partitions need few threads.
+    let own = format!(
+        "node.id={id}\n\
+         listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         controller.quorum.voters={voters}\n\
+         default.replication.factor=3\n\
+         min.insync.replicas=2\n\
+         offsets.topic.replication.factor=3\n\
+         broker.heartbeat.interval.ms=500\n\
+         broker.session.timeout.ms=4000\n\
+         num.network.threads=2\n\
+         num.io.threads=2\n"
+    );
+    configure(dir.path(), &own);
     dir
 }

@@ -5,9 +5,11 @@
 
 #![allow(dead_code, reason = "a harness offers more than the tests of the day use")]
 
+pub(crate) mod authority;
 pub(crate) mod child;
 pub(crate) mod deployment;
 pub(crate) mod event;
+pub(crate) mod flood;
 pub(crate) mod kafka;
 pub(crate) mod kafka_cluster;
 pub(crate) mod port;

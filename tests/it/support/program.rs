@@ -38,6 +38,11 @@ impl Program {
         output
     }
 
+    /// Any command, started and no more; what it prints is kept in `dir`.
+    pub(crate) fn start(args: &[&str], env: &[(&str, &str)], dir: &Path) -> Child {
+        Child::spawn("indelible", dir, command(env).args(args))
+    }
+
     /// `indelible serve`, ready to answer. Sets the ports; `env` says the rest.
     #[track_caller]
     pub(crate) fn serve(env: &[(&str, &str)]) -> Running {
@@ -137,6 +142,29 @@ impl Running {
 
     pub(crate) fn is_ready(&self) -> bool {
         fetch(&format!("http://{}/readyz", self.ops), &[]).is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Waits until readiness says `why`.
+    #[track_caller]
+    pub(crate) fn await_red(&self, why: &str) {
+        let mut last = String::new();
+        let red = within(START, || {
+            let answer = fetch(&format!("http://{}/readyz", self.ops), &[]).ok()?;
+            last = answer.body;
+            (answer.status == 503 && last.contains(why)).then_some(())
+        });
+        assert!(red.is_some(), "/readyz does not say {why:?}, but {last}\n{}", self.child.output());
+    }
+
+    #[track_caller]
+    pub(crate) fn await_green(&self) {
+        let mut last = String::new();
+        let green = within(START, || {
+            let answer = fetch(&format!("http://{}/readyz", self.ops), &[]).ok()?;
+            last = answer.body;
+            (answer.status == 200).then_some(())
+        });
+        assert!(green.is_some(), "/readyz is not green: {last}\n{}", self.child.output());
     }
 
     fn is_ready_within(&mut self, deadline: Duration) -> bool {

@@ -71,6 +71,11 @@ impl Redis {
         cmd(name).arg(args).query(&mut self.connection()).unwrap_or_else(|error| panic!("{name} {args:?}: {error}"))
     }
 
+    /// The same, where an error is an answer, too.
+    pub(crate) fn try_ask<T: FromRedisValue>(&self, name: &str, args: &[&str]) -> RedisResult<T> {
+        cmd(name).arg(args).query(&mut self.connection())
+    }
+
     /// SIGKILL. Unless its settings say otherwise, all it held is lost.
     pub(crate) fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {

@@ -1,0 +1,78 @@
+use proptest::collection::btree_map;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::counters::MonthUsage;
+
+fn group(assistant: &str, model: &str) -> Group {
+    Group { assistant: Assistant::new(assistant).expect("an id"), model: Model::new(model).expect("an id") }
+}
+
+#[test]
+fn a_month_reads_well() {
+    let sums = Counters {
+        requests: 5,
+        tokens_in: 287_350,
+        tokens_out: 19_502,
+        cost: NanoDollars(1_154_580_000),
+        ..Counters::default()
+    };
+    let cached = Counters { requests: 1, cached_tokens: 7, ..Counters::default() };
+    let groups = [(group("research", "claude-sonnet-4-5"), sums), (group("a b", "x|y"), cached)];
+    let tools = [(Tool::new("web:search").expect("an id"), 8)];
+    let day = DayUsage { requests: 6, tokens: 306_852, cost: NanoDollars(0) };
+    let usage = MonthUsage { groups: groups.into(), tools: tools.into() };
+    let month = MonthSums { usage, days: [(4, day)].into(), crowd: 12 };
+    let text = "a%20b|x%7Cy 1 0 0 0 0 0 7\nresearch|claude-sonnet-4-5 5 287350 19502 1154580000\ntool:web%3Asearch 8\n04 6 306852\ncrowd 12";
+    assert_eq!(to_text(&month), text);
+    assert_eq!(from_text(text), Ok(month));
+    assert_eq!(from_text(""), Ok(MonthSums::default()));
+}
+
+#[test]
+fn what_was_never_written_is_damage() {
+    let damaged = [
+        "x",
+        "x 1",
+        "a|m",
+        "a|m ",
+        "a|m x",
+        "a|m 1  2",
+        "a|m 1 2 3 4 5 6 7 8 9",
+        "|m 1",
+        "a|%FF 1",
+        "tool: 1",
+        "tool:x 1 2",
+        "tool:x 1.5",
+        "4 1",
+        "32 1",
+        "00 1",
+        "04 1 2 3 4",
+        "a|m 9223372036854775808",
+        "\n",
+    ];
+    for text in damaged {
+        assert!(from_text(text).is_err(), "{text:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn any_month_is_read_back(
+        groups in btree_map(("\\PC{1,20}", "\\PC{1,20}"), any::<[i64; 8]>(), 0..5),
+        tools in btree_map("\\PC{1,20}", any::<i64>(), 0..5),
+        days in btree_map(1..=31_u32, any::<[i64; 3]>(), 0..5),
+    ) {
+        let mut month = MonthSums::default();
+        for ((assistant, model), numbers) in groups {
+            let (Ok(assistant), Ok(model)) = (Assistant::new(&assistant), Model::new(&model)) else { continue };
+            month.usage.groups.insert(Group { assistant, model }, to_counters(numbers));
+        }
+        month.usage.tools = tools.into_iter().filter_map(|(tool, calls)| Some((Tool::new(&tool).ok()?, calls))).collect();
+        let day = |[requests, tokens, cost]: [i64; 3]| DayUsage { requests, tokens, cost: NanoDollars(cost) };
+        month.days = days.into_iter().map(|(number, sums)| (number, day(sums))).collect();
+        prop_assert_eq!(from_text(&to_text(&month)), Ok(month));
+    }
+}
