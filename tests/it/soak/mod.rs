@@ -26,7 +26,6 @@ use self::stage::{PARTITIONS, Stage};
 use self::traffic::Traffic;
 use self::workers::Workers;
 use crate::support::program::{Program, Running};
-use crate::support::proxy::Mode;
 use crate::support::redis_cluster::Snapshot;
 use crate::support::wait::{START, eventually, within};
 
@@ -44,8 +43,6 @@ struct Soak<'a> {
     rng: StdRng,
     /// An older state of one shard.
     snapshot: Option<Snapshot>,
-    /// The network is broken until then.
-    storm: Option<Instant>,
     done: BTreeMap<Fault, u32>,
 }
 
@@ -79,7 +76,6 @@ fn every_number_is_exact_whatever_breaks() {
         traffic: &traffic,
         rng: StdRng::seed_from_u64(seed),
         snapshot: None,
-        storm: None,
         done: BTreeMap::new(),
     };
     for _ in 0..WORKERS {
@@ -119,21 +115,13 @@ impl Soak<'_> {
         }
     }
 
-    /// Ends what has lasted long enough, and sees that all are alive.
+    /// Wakes who has stood still for long enough, and sees that all are alive.
     fn look_after(&mut self) {
         self.workers.look_after(false);
-        if self.storm.is_some_and(|until| until <= Instant::now()) {
-            self.calm();
-        }
         if self.snapshot.is_none() {
             let shard = self.shard();
             self.snapshot = Some(self.stage.redis.snapshot(shard));
         }
-    }
-
-    fn calm(&mut self) {
-        self.stage.redis.proxies.iter().for_each(|proxy| proxy.set(Mode::Pass));
-        self.storm = None;
     }
 
     fn heal(&mut self) {

@@ -1,6 +1,6 @@
 //! What networks do to the connections between the workers, the API and Redis.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::Rng;
 
@@ -13,6 +13,10 @@ const LATENCY: Duration = Duration::from_millis(300);
 const STORM: Duration = Duration::from_secs(7);
 
 impl Soak<'_> {
+    pub(super) fn calm(&self) {
+        self.stage.redis.proxies.iter().for_each(|proxy| proxy.set(Mode::Pass));
+    }
+
     /// Cuts some connections after a call has gone through and before its reply has.
     pub(super) fn cut_replies(&mut self) {
         self.calm();
@@ -30,13 +34,11 @@ impl Soak<'_> {
         let shard = self.shard();
         let master = self.stage.redis.master(shard);
         let mode = if self.rng.random() { Mode::Silent } else { Mode::Mute };
-        self.stage.redis.proxies[master].set(mode);
-        self.storm = Some(Instant::now() + STORM);
+        self.stage.redis.proxies[master].set_for(mode, STORM);
     }
 
     pub(super) fn slow_down(&mut self) {
         self.calm();
-        self.stage.redis.proxies.iter().for_each(|proxy| proxy.set(Mode::Slow(LATENCY)));
-        self.storm = Some(Instant::now() + STORM);
+        self.stage.redis.proxies.iter().for_each(|proxy| proxy.set_for(Mode::Slow(LATENCY), STORM));
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::port::free_port;
 
@@ -31,7 +31,8 @@ pub(crate) struct Proxy {
 }
 
 struct State {
-    mode: Mutex<Mode>,
+    /// And until when; then all passes again.
+    mode: Mutex<(Mode, Option<Instant>)>,
     /// A port; 0 while there is no server yet.
     server: AtomicU16,
     pairs: Mutex<Vec<Weak<Pair>>>,
@@ -61,7 +62,7 @@ impl Proxy {
         let port = free_port();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a port that was free a moment ago");
         let state = Arc::new(State {
-            mode: Mutex::new(Mode::Pass),
+            mode: Mutex::new((Mode::Pass, None)),
             server: AtomicU16::new(0),
             pairs: Mutex::default(),
             cut: AtomicU64::new(0),
@@ -89,7 +90,16 @@ impl Proxy {
     }
 
     pub(crate) fn set(&self, mode: Mode) {
-        *self.state.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
+        self.change(mode, None);
+    }
+
+    /// Whatever happens meanwhile: nobody has to end it.
+    pub(crate) fn set_for(&self, mode: Mode, time: Duration) {
+        self.change(mode, Some(Instant::now() + time));
+    }
+
+    fn change(&self, mode: Mode, until: Option<Instant>) {
+        *self.state.mode.lock().unwrap_or_else(PoisonError::into_inner) = (mode, until);
         for pair in self.state.pairs().iter().filter_map(Weak::upgrade) {
             pair.note(mode);
         }
@@ -119,7 +129,8 @@ impl State {
     }
 
     fn mode(&self) -> Mode {
-        *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+        let (mode, until) = *self.mode.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.is_some_and(|until| until <= Instant::now()) { Mode::Pass } else { mode }
     }
 
     fn connect(self: &Arc<Self>, client: TcpStream) -> std::io::Result<()> {
