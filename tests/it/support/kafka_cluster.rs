@@ -33,6 +33,11 @@ struct Broker {
 
 impl KafkaCluster {
     pub(crate) fn start() -> Self {
+        // A port can be taken between its choice and its use.
+        (0..3).find_map(|_| Self::try_start()).expect("three brokers; what each printed stands above")
+    }
+
+    fn try_start() -> Option<Self> {
         let ports: Vec<_> = (0..BROKERS).map(|_| (free_port(), free_port())).collect();
         let voters: Vec<_> = (1..).zip(&ports).map(|(id, (_, port))| format!("{id}@127.0.0.1:{port}")).collect();
         let dirs: Vec<_> = (1..).zip(&ports).map(|(id, ports)| folder(id, *ports, &voters.join(","))).collect();
@@ -42,9 +47,14 @@ impl KafkaCluster {
         let broker = |(dir, (port, _)): (TempDir, _)| Broker { process: Some(spawn(dir.path(), HEAP)), port, dir };
         let brokers: Vec<_> = dirs.into_iter().zip(ports).map(broker).collect();
         let admin = client(&bootstrap(&brokers)).create().expect("a client connects later");
-        let cluster = Self { brokers, admin };
-        cluster.await_alive(BROKERS);
-        cluster
+        let mut cluster = Self { brokers, admin };
+        let ended = eventually(SETTLE, "three brokers", || {
+            let ended = cluster.brokers.iter_mut().filter_map(|broker| broker.process.as_mut());
+            let ended: Vec<_> = ended.filter_map(|process| process.exited().map(|_| process.output())).collect();
+            (!ended.is_empty() || cluster.alive() == BROKERS).then_some(ended)
+        });
+        ended.iter().for_each(|output| eprintln!("a broker did not start:\n{output}"));
+        ended.is_empty().then_some(cluster)
     }
 
     /// For `bootstrap.servers`.
@@ -103,14 +113,16 @@ impl KafkaCluster {
         })
     }
 
-    /// Waits until so many are in the cluster and lead all there is.
     fn await_alive(&self, brokers: usize) {
-        eventually(SETTLE, &format!("{brokers} brokers"), || {
-            let metadata = self.admin.inner().fetch_metadata(None, Duration::from_secs(5)).ok()?;
-            let alive: Vec<_> = metadata.brokers().iter().map(|broker| broker.id()).collect();
-            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-            (alive.len() == brokers && partitions.all(|found| alive.contains(&found.leader()))).then_some(())
-        });
+        eventually(SETTLE, &format!("{brokers} brokers"), || (self.alive() == brokers).then_some(()));
+    }
+
+    /// How many are in the cluster; none while something has a leader that is not.
+    fn alive(&self) -> usize {
+        let Ok(metadata) = self.admin.inner().fetch_metadata(None, Duration::from_secs(5)) else { return 0 };
+        let alive: Vec<_> = metadata.brokers().iter().map(|broker| broker.id()).collect();
+        let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        if partitions.all(|found| alive.contains(&found.leader())) { alive.len() } else { 0 }
     }
 }
 

@@ -59,8 +59,10 @@ enum Way {
 impl Proxy {
     /// Listens; clients are refused until there is a server.
     pub(crate) fn start() -> Self {
-        let port = free_port();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a port that was free a moment ago");
+        // A port can be taken between its choice and its use.
+        let listener = (0..3).find_map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).ok());
+        let listener = listener.expect("one of three ports that were free a moment ago");
+        let port = listener.local_addr().expect("it listens").port();
         let state = Arc::new(State {
             mode: Mutex::new((Mode::Pass, None)),
             server: AtomicU16::new(0),
