@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bounds oracle faults mutants setup
+.PHONY: help demo check test soak bounds oracle faults mutants setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ check: ## The fast checks: format, clippy, unit tests
 
 test: ## Everything: set-up, format, clippy, licences, all tests against a real Kafka and Redis
 	@scripts/test.sh
+
+soak: ## Ten minutes of load while everything breaks, then every number is held to the log (SECONDS=600 SEED=n)
+	@$(if $(SECONDS),INDELIBLE_SOAK_SECONDS=$(SECONDS)) $(if $(SEED),INDELIBLE_SEED=$(SEED)) scripts/soak.sh
 
 bounds: ## Measure what must stay within bounds, at full size: memory, fairness
 	@scripts/bounds.sh

@@ -17,7 +17,11 @@ say "licences, bans, sources"
 # Offline: `cargo fetch` in the set-up has brought every crate, those of other platforms too.
 "$CARGO_DENY" --offline --log-level error check --hide-inclusion-graph licenses bans sources
 say "tests"
-cargo test --locked --features crash-points
+cargo test --locked --features crash-points -- --skip soak::
+# By itself: three brokers, six Redis servers and four workers leave no time to tests that look at the clock, nor those
+# to it.
+say "soak, two minutes"
+cargo test --locked --features crash-points --test it -- --nocapture soak::
 say "no crash points in what ships"
 # Last, so that what lies in the target folder is the program without them.
 cargo build --locked --bin indelible

@@ -17,7 +17,7 @@ use super::batch::Accepted;
 pub struct Span {
     pub from: Option<Position>,
     pub to: Position,
-    /// What the log's own clock showed at `to`.
+    /// Every record of the partition with an earlier Kafka timestamp lies before `to`; 0 says nothing.
     pub log_time: TimeMs,
     pub events: Vec<Accepted>,
 }
@@ -37,7 +37,7 @@ impl Known {
 
 impl Span {
     /// Cuts a bucket's events into consecutive spans of at most `most` events; one without events where there
-    /// are none. The last one ends at `to`.
+    /// are none. The last one ends at `to`, and alone says how far the log is.
     pub fn cut(
         from: Option<Position>,
         (to, log_time): (Position, TimeMs),
@@ -48,8 +48,8 @@ impl Span {
         let (mut from, mut rest) = (from, events);
         while rest.len() > most {
             let later = rest.split_off(most);
-            let (end, then) = rest.last().map_or((to, log_time), |last| (last.position(), last.log_time()));
-            spans.push(Self { from, to: end, log_time: then, events: rest });
+            let end = rest.last().map_or(to, Accepted::position);
+            spans.push(Self { from, to: end, log_time: TimeMs(0), events: rest });
             (from, rest) = (Some(end), later);
         }
         spans.push(Self { from, to, log_time, events: rest });

@@ -25,6 +25,10 @@ pub enum Target {
     Sentinel { sentinels: Vec<String>, service: String, node: SentinelNodeConnectionInfo },
 }
 
+/// Waits for single servers, one after the other, that a connection to several may be made of: those of a cluster that
+/// we are told of, those that they tell us of, and one to spare; or sentinels, and the server that they name.
+const WAITS: u32 = 3;
+
 const FORMS: &str = "redis://[user:password@]host[:port][/db], rediss://… (TLS), unix:///path, \
     redis-cluster://host:port,host:port or redis+sentinel://host:port,host:port/service";
 
@@ -106,7 +110,7 @@ enum Connection {
 /// Limits of one link.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Until a connection stands.
+    /// Until a connection to one server stands.
     pub connect: Duration,
     /// Until an answer is there; a command that took longer may still be carried out.
     pub response: Duration,
@@ -174,9 +178,14 @@ impl Link {
         if let Some(found) = current.as_ref() {
             return Ok(found.clone());
         }
-        let connect = tokio::time::timeout(self.patience.connect, self.connect()).await;
+        // A dead machine does not refuse, it says nothing: that must not use up the time of those that live.
+        let patience = match self.target {
+            Target::Single(_) => self.patience.connect,
+            Target::Cluster(_) | Target::Sentinel { .. } => self.patience.connect * WAITS,
+        };
+        let connect = tokio::time::timeout(patience, self.connect()).await;
         let connection = connect
-            .map_err(|_| StoreError::Unavailable(format!("no connection within {:?}", self.patience.connect)))?
+            .map_err(|_| StoreError::Unavailable(format!("no connection within {patience:?}")))?
             // Whatever stands in the way of a connection may be over at the next try.
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);

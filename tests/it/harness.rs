@@ -9,6 +9,7 @@ use rdkafka::message::{Headers, OwnedMessage};
 
 use crate::support::child::Child;
 use crate::support::kafka::{Kafka, Record};
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::redis::Redis;
 use crate::support::wait::{eventually, within};
 
@@ -106,6 +107,42 @@ fn a_cluster_takes_writes_on_every_master_and_its_replicas_follow() {
 
 fn third(slot: usize) -> usize {
     (0..3).rev().find(|i| slot >= i * 16_384 / 3).unwrap_or_default()
+}
+
+#[test]
+fn a_proxy_loses_what_it_is_told_to_lose() {
+    let (redis, proxy) = (Redis::start(), Proxy::start());
+    proxy.lead_to(redis.port());
+    let connect = || {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", proxy.port())).expect("an address");
+        let connection = client.get_connection_with_timeout(SOON).expect("a connection");
+        connection.set_read_timeout(Some(Duration::from_millis(300))).expect("a time-out");
+        connection
+    };
+    let call = |connection: &mut redis::Connection| -> redis::RedisResult<i64> {
+        redis::cmd("EVAL").arg("return redis.call('INCR', 'n')").arg(0).query(connection)
+    };
+    let is = |n: i64| {
+        eventually(SOON, "the call to be carried out", || (redis.ask::<i64>("GET", &["n"]) == n).then_some(()))
+    };
+    let mut connection = connect();
+    assert_eq!(call(&mut connection), Ok(1));
+
+    proxy.set(Mode::Cut);
+    call(&mut connection).expect_err("the reply is lost");
+    is(2);
+    assert_eq!(proxy.cut(), 1);
+
+    proxy.set(Mode::Pass);
+    let (mut before, mut later) = (connect(), connect());
+    proxy.set(Mode::Mute);
+    call(&mut before).expect_err("no reply");
+    is(3);
+    // Half-open for ever, also when the network is well again; who connects anew is served.
+    proxy.set(Mode::Silent);
+    proxy.set(Mode::Pass);
+    call(&mut later).expect_err("neither arrives");
+    assert_eq!(call(&mut connect()), Ok(4));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures::executor::block_on;
+use rand::Rng;
 use rdkafka::admin::{AdminOptions, NewPartitions};
 
 use crate::support::deployment::Deployment;
@@ -143,4 +144,22 @@ fn a_broker_that_is_killed_and_comes_back_is_read_on() {
     });
     rounds.check(&running);
     eventually(START, "/readyz to be green", || running.is_ready().then_some(()));
+}
+
+/// As a static member of the group, which comes back before anyone has missed it.
+#[test]
+fn a_worker_killed_twenty_times_in_a_row_loses_and_doubles_nothing() {
+    let named = "group.instance.id=worker,session.timeout.ms=6000,heartbeat.interval.ms=1500";
+    let deployment = with_properties(Deployment::new(4), named);
+    let mut rng = rand::rng();
+    let rounds = Rounds::default();
+    rounds.flow(&deployment, || {
+        for _ in 0..20 {
+            let mut running = Program::launch(&deployment.env());
+            // Before it has joined, while it joins, and while it counts.
+            std::thread::sleep(Duration::from_millis(rng.random_range(50..1500)));
+            running.child.kill();
+        }
+    });
+    rounds.check(&deployment.serve());
 }

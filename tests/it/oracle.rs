@@ -4,12 +4,12 @@ use chrono::Utc;
 use redis::{FromRedisValue, cmd};
 use serde_json::json;
 
+use crate::generator::Generator;
 use crate::support::deployment::Deployment;
 use crate::support::kafka::{Kafka, Record};
 use crate::support::oracle;
 use crate::support::program::{Program, Running};
 use crate::support::wait::START;
-use crate::traffic::Generator;
 
 const PARTITIONS: i32 = 4;
 
@@ -17,7 +17,7 @@ const PARTITIONS: i32 = 4;
 fn counted() -> (Deployment, Running) {
     let deployment = Deployment::new(PARTITIONS);
     let mut worker = deployment.serve();
-    Generator::new(7, PARTITIONS).send(&deployment.topic, 1500);
+    Generator::new(7, PARTITIONS).with_poison(6).send(&deployment.topic, 1500);
     deployment.await_counted();
     worker.child.terminate();
     assert!(worker.child.wait(START).success());

@@ -75,14 +75,12 @@ fn over_tls_of_a_private_authority() {
 #[test]
 fn over_a_cluster_that_loses_a_master() {
     let mut cluster = Redis::cluster();
-    let ports: Vec<_> = cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
-    let deployment = on(&format!("redis-cluster://{}", ports.join(",")));
+    let deployment = on(&cluster.url());
     let (running, rounds) = (deployment.serve(), Rounds::default());
     rounds.flow(&deployment, || {
         rounds.await_progress(&running);
         cluster.nodes[0].kill();
-        let promoted = || cluster.nodes[3].ask::<String>("INFO", &["replication"]).contains("role:master");
-        eventually(START, "the replica to be promoted", || promoted().then_some(()));
+        eventually(START, "the replica to be promoted", || cluster.is_master(3).then_some(()));
         rounds.await_progress(&running);
     });
     rounds.check(&running);

@@ -11,11 +11,11 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::generator::Generator;
 use crate::support::deployment::Deployment;
 use crate::support::oracle;
 use crate::support::program::{Program, Running};
 use crate::support::wait::{START, eventually};
-use crate::traffic::Generator;
 
 const PARTITIONS: i32 = 6;
 /// A static member of the group: whoever bears the name next takes over at once, without a rebalance.
@@ -140,7 +140,7 @@ impl Bench {
         let other = worker(&deployment, None, None);
         await_assigned(&other, PARTITIONS);
         let api = Program::serve(&api_env);
-        Self { deployment, api, generator: Generator::new(seed, PARTITIONS), other }
+        Self { deployment, api, generator: Generator::new(seed, PARTITIONS).with_poison(6), other }
     }
 
     fn load(&mut self) {

@@ -91,11 +91,18 @@ impl Kafka {
         for _ in 0..3 {
             let dir = tempfile::Builder::new().prefix("indelible-kafka-").tempdir().expect("a temporary folder");
             let (port, controller_port) = (free_port(), free_port());
-            configure(dir.path(), port, controller_port, &more(port, controller_port));
-            let mut broker = spawn(dir.path());
-            let admin = client(port).create().expect("a client connects later");
+            let own = format!(
+                "listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+                 advertised.listeners=BROKER://127.0.0.1:{port}\n\
+                 controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}\n"
+            );
+            configure(dir.path(), &(own + &more(port, controller_port)));
+            let mut format = format(dir.path(), &["--standalone"]);
+            assert!(format.wait(START).success(), "the broker's folder can't be formatted:\n{}", format.output());
+            let (mut broker, bootstrap) = (spawn(dir.path(), "-Xmx512m"), format!("127.0.0.1:{port}"));
+            let admin = client(&bootstrap).create().expect("a client connects later");
             if ready(&mut broker, &admin) {
-                let producer = client(port).create().expect("a client connects later");
+                let producer = client(&bootstrap).create().expect("a client connects later");
                 return Self { broker: Some(broker), producer, admin, port, dir };
             }
             eprintln!("a broker did not start:\n{}", broker.output());
@@ -132,7 +139,7 @@ impl Kafka {
     /// Starts it again on the same port with the same records, after killing it if it still runs.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let mut broker = spawn(self.dir.path());
+        let mut broker = spawn(self.dir.path(), "-Xmx512m");
         assert!(ready(&mut broker, &self.admin), "the broker has not come back:\n{}", broker.output());
         self.broker = Some(broker);
     }
@@ -187,44 +194,50 @@ impl Kafka {
         })
     }
 
-    /// Every committed record of all partitions, up to where they end now; in order within a partition.
+    /// [`read_all`], of this broker.
     pub(crate) fn read_all(&self, topic: &str) -> Vec<OwnedMessage> {
-        let consumer: BaseConsumer = client(self.port)
-            .set("group.id", "harness")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "earliest")
-            .create()
-            .expect("a client connects later");
-        let metadata = consumer.fetch_metadata(Some(topic), ANSWER).expect("the broker answers");
-        let partitions: Vec<_> = metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()).collect();
-        let mut list = TopicPartitionList::new();
-        for partition in &partitions {
-            list.add_partition_offset(topic, *partition, Offset::Beginning).expect("an offset to start at");
-        }
-        consumer.assign(&list).expect("an assignment");
-
-        let mut open: HashSet<i32> = partitions.into_iter().collect();
-        assert!(!open.is_empty(), "there is no topic {topic}");
-        let mut messages = Vec::new();
-        while !open.is_empty() {
-            match consumer.poll(ANSWER) {
-                Some(Ok(message)) => messages.push(message.detach()),
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    open.remove(&partition);
-                }
-                Some(Err(error)) => panic!("{topic} can't be read: {error}"),
-                None => panic!("{topic} does not end: no answer within {ANSWER:?}"),
-            }
-        }
-        messages
+        read_all(&self.bootstrap(), topic)
     }
 }
 
-fn client(port: u16) -> ClientConfig {
+/// Every committed record of all partitions, up to where they end now; in order within a partition.
+pub(crate) fn read_all(bootstrap: &str, topic: &str) -> Vec<OwnedMessage> {
+    let consumer: BaseConsumer = client(bootstrap)
+        .set("group.id", "harness")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .expect("a client connects later");
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER).expect("the broker answers");
+    let partitions: Vec<_> = metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id()).collect();
+    let mut list = TopicPartitionList::new();
+    for partition in &partitions {
+        list.add_partition_offset(topic, *partition, Offset::Beginning).expect("an offset to start at");
+    }
+    consumer.assign(&list).expect("an assignment");
+
+    let mut open: HashSet<i32> = partitions.into_iter().collect();
+    assert!(!open.is_empty(), "there is no topic {topic}");
+    let mut messages = Vec::new();
+    while !open.is_empty() {
+        match consumer.poll(ANSWER) {
+            Some(Ok(message)) => messages.push(message.detach()),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            Some(Err(error)) => panic!("{topic} can't be read: {error}"),
+            None => panic!("{topic} does not end: no answer within {ANSWER:?}"),
+        }
+    }
+    messages
+}
+
+/// What every client of the tests is set to.
+pub(crate) fn client(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
-        .set("bootstrap.servers", format!("127.0.0.1:{port}"))
+        .set("bootstrap.servers", bootstrap)
         .set("broker.address.family", "v4")
         // As Java's clients do it, so that a key lands where a service's would.
         .set("partitioner", "murmur2_random")
@@ -259,41 +272,35 @@ fn ready(broker: &mut Child, admin: &AdminClient<DefaultClientContext>) -> bool 
     .unwrap_or(false)
 }
 
-/// Starts the broker on a folder that is formatted already.
-fn spawn(dir: &Path) -> Child {
-    Child::spawn("kafka", dir, java(dir).arg("kafka.Kafka").arg(settings(dir)))
+/// Starts the broker on a folder that is formatted already. `heap` is an option of Java's, such as `-Xmx512m`.
+pub(super) fn spawn(dir: &Path, heap: &str) -> Child {
+    Child::spawn("kafka", dir, java(dir).arg(heap).args(["kafka.Kafka"]).arg(settings(dir)))
 }
 
 fn settings(dir: &Path) -> PathBuf {
     dir.join("server.properties")
 }
 
-/// Writes the settings and makes the folder of the records.
-fn configure(dir: &Path, port: u16, controller_port: u16, more: &str) {
+/// Writes the settings: those of every broker, and then `own`, lines of a properties file in which later ones win.
+pub(super) fn configure(dir: &Path, own: &str) {
     let mut text = String::from(SETTINGS);
-    let listeners = format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
-    for (name, value) in [
-        ("listeners", listeners.as_str()),
-        ("advertised.listeners", &format!("BROKER://127.0.0.1:{port}")),
-        ("controller.quorum.bootstrap.servers", &format!("127.0.0.1:{controller_port}")),
-        ("log.dirs", &dir.join("data").display().to_string()),
-    ] {
-        writeln!(text, "{name}={value}").expect("a string takes all");
-    }
-    text.push_str(more);
+    writeln!(text, "log.dirs={}", dir.join("data").display()).expect("a string takes all");
+    text.push_str(own);
     fs::write(settings(dir), text).expect("the folder can be written");
     fs::write(dir.join("log4j2.properties"), LOGGING).expect("the folder can be written");
+}
 
-    let args = ["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", CLUSTER_ID, "--config"];
-    let mut format = Child::spawn("format", dir, java(dir).args(args).arg(settings(dir)));
-    assert!(format.wait(START).success(), "the broker's folder can't be formatted:\n{}", format.output());
+/// Makes the folder of the records, which takes a JVM some seconds.
+pub(super) fn format(dir: &Path, options: &[&str]) -> Child {
+    let args = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config"];
+    Child::spawn("format", dir, java(dir).args(args).arg(settings(dir)).args(options))
 }
 
 fn java(dir: &Path) -> Command {
     let mut command = Command::new("java");
     command
         // A quick start matters more than a fast broker: one compiler stage, one collector thread.
-        .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
         .arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()))
         .args(["-cp", &format!("{JARS}/*")]);
     command

@@ -1,4 +1,4 @@
-//! Real Redis servers: one, or a cluster of six.
+//! A real Redis server; `redis_cluster.rs` has six of them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::child::Child;
 use super::port::free_port;
-use super::wait::{START, eventually, within};
+use super::wait::{START, within};
 
 /// How long a command may take on a busy machine.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -132,82 +132,11 @@ impl Redis {
         Child::spawn("redis-server", self.dir.path(), &mut command)
     }
 
-    fn connect(&self) -> RedisResult<Connection> {
+    /// The same, for a server that may not be there.
+    pub(super) fn connect(&self) -> RedisResult<Connection> {
         let connection = Client::open(self.url())?.get_connection_with_timeout(ANSWER)?;
         connection.set_read_timeout(Some(ANSWER))?;
         connection.set_write_timeout(Some(ANSWER))?;
         Ok(connection)
     }
-}
-
-const MASTERS: usize = 3;
-const SLOTS: usize = 16_384;
-
-/// Three masters with a third of the slots each, and a replica of each.
-pub(crate) struct RedisCluster {
-    /// The first three start as masters; number i + 3 as the replica of number i.
-    pub(crate) nodes: Vec<Redis>,
-}
-
-impl Redis {
-    pub(crate) fn cluster() -> RedisCluster {
-        let nodes: Vec<_> = (0..2 * MASTERS).map(|_| cluster_node()).collect();
-        for (epoch, node) in (1..).zip(&nodes) {
-            node.ask::<()>("CLUSTER", &["SET-CONFIG-EPOCH", &format!("{epoch}")]);
-        }
-        for (i, master) in nodes.iter().take(MASTERS).enumerate() {
-            let (first, end) = (i * SLOTS / MASTERS, (i + 1) * SLOTS / MASTERS);
-            master.ask::<()>("CLUSTER", &["ADDSLOTSRANGE", &first.to_string(), &(end - 1).to_string()]);
-        }
-        for node in &nodes[1..] {
-            let first = nodes[0].port.to_string();
-            let bus: Vec<String> = nodes[0].ask("CONFIG", &["GET", "cluster-port"]);
-            node.ask::<()>("CLUSTER", &["MEET", "127.0.0.1", &first, &bus[1]]);
-        }
-        for (i, replica) in nodes.iter().enumerate().skip(MASTERS) {
-            let master: String = nodes[i - MASTERS].ask("CLUSTER", &["MYID"]);
-            eventually(START, "a replica to know its master", || {
-                let done: RedisResult<()> =
-                    cmd("CLUSTER").arg("REPLICATE").arg(&master).query(&mut replica.connection());
-                done.ok()
-            });
-        }
-        let cluster = RedisCluster { nodes };
-        eventually(START, "the cluster to be whole", || cluster.is_whole().then_some(()));
-        cluster
-    }
-}
-
-impl RedisCluster {
-    /// For a cluster client.
-    pub(crate) fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(Redis::url).collect()
-    }
-
-    /// Every node knows all six, has a master for every slot, and every replica is in step.
-    fn is_whole(&self) -> bool {
-        self.nodes.iter().enumerate().all(|(i, node)| {
-            let info: String = node.ask("CLUSTER", &["INFO"]);
-            let replication: String = node.ask("INFO", &["replication"]);
-            let role = if i < MASTERS { "connected_slaves:1" } else { "master_link_status:up" };
-            ["cluster_state:ok", "cluster_known_nodes:6", "cluster_size:3"].iter().all(|fact| info.contains(fact))
-                && replication.contains(role)
-        })
-    }
-}
-
-fn cluster_node() -> Redis {
-    let bus_port = free_port().to_string();
-    Redis::start_with(&[
-        "--cluster-enabled",
-        "yes",
-        "--cluster-port",
-        &bus_port,
-        // A master counts as failed after this; short, so that a test of a fail-over is.
-        "--cluster-node-timeout",
-        "2000",
-        // A full copy to a new replica starts at once.
-        "--repl-diskless-sync-delay",
-        "0",
-    ])
 }
