@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -48,6 +48,8 @@ pub enum SourceEvent {
 pub struct Source {
     pub events: mpsc::Receiver<SourceEvent>,
     consumer: Arc<Client>,
+    /// The last commit, which may not have been answered yet.
+    commit: Mutex<Option<tokio::task::JoinHandle<()>>>,
     closing: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -61,8 +63,6 @@ pub struct Callbacks {
     events: mpsc::Sender<SourceEvent>,
     /// Waits for the records that were polled before it.
     fetched: Mutex<Vec<(TopicPartition, Offset)>>,
-    /// A commit has not been answered yet.
-    committing: AtomicBool,
     /// The last complaint that was not told yet.
     trouble: Mutex<Option<String>>,
 }
@@ -86,7 +86,7 @@ impl Source {
             .name("kafka-poll".to_owned())
             .spawn(move || poller.run())
             .map_err(|error| KafkaError::ClientCreation(format!("no thread for polling: {error}")))?;
-        Ok(Self { events, consumer, closing, thread })
+        Ok(Self { events, consumer, commit: Mutex::default(), closing, thread })
     }
 
     pub fn client(&self) -> Arc<Client> {
@@ -94,36 +94,46 @@ impl Source {
     }
 
     /// Tells Kafka where the counters stand, for lag tools only: nothing ever starts from it. One at a time: while the
-    /// coordinator is away, the library keeps commits and ends no rebalance before each of them has failed.
+    /// coordinator is away, the library keeps commits and ends no rebalance before each of them has failed. It says
+    /// what became of one only to a thread that waits.
     pub fn commit(&self, offsets: impl Iterator<Item = (TopicPartition, Offset)>) {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             // Fails only for an offset below 0, which no position is.
             let _ = list.add_partition_offset(&partition.topic, partition.partition, KafkaOffset::Offset(offset.0));
         }
-        let committing = &self.consumer.context().committing;
-        if list.count() > 0
-            && !committing.swap(true, Ordering::Relaxed)
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
-        {
-            committing.store(false, Ordering::Relaxed);
-            tracing::debug!(%error, "offsets were not committed; lag tools are a little behind");
+        let mut commit = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.count() == 0 || commit.as_ref().is_some_and(|last| !last.is_finished()) {
+            return;
         }
+        let consumer = Arc::clone(&self.consumer);
+        *commit = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = consumer.commit(&list, CommitMode::Sync) {
+                tracing::debug!(%error, "offsets were not committed; lag tools are a little behind");
+            }
+        }));
     }
 
     /// Leaves the group and ends the thread; false when it did not end in time. Closing may hang in the library;
     /// correctness does not need it to end well.
     pub async fn close(self, patience: Duration) -> bool {
-        let Self { events, consumer, closing, thread } = self;
+        let Self { events, consumer, commit, closing, thread } = self;
         closing.store(true, Ordering::Relaxed);
         // Callbacks that wait for an answer get none.
         drop(events);
-        // Whoever drops the consumer last runs its callbacks, which block: never on a runtime's worker.
-        let joined = tokio::task::spawn_blocking(move || {
-            drop(consumer);
-            thread.join().is_ok()
-        });
-        matches!(tokio::time::timeout(patience, joined).await, Ok(Ok(true)))
+        let closed = async {
+            // It holds the consumer, too.
+            if let Some(commit) = commit.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                let _ = commit.await;
+            }
+            // Whoever drops the consumer last runs its callbacks, which block: never on a runtime's worker.
+            let joined = tokio::task::spawn_blocking(move || {
+                drop(consumer);
+                thread.join().is_ok()
+            });
+            matches!(joined.await, Ok(true))
+        };
+        tokio::time::timeout(patience, closed).await.unwrap_or(false)
     }
 }
 
@@ -236,10 +246,6 @@ impl ClientContext for Callbacks {
 }
 
 impl ConsumerContext for Callbacks {
-    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
-        self.committing.store(false, Ordering::Relaxed);
-    }
-
     /// Assigns once, with offsets in the list: the default would assign first, and a later seek would race it.
     fn rebalance(&self, consumer: &Client, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let assigns = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
@@ -269,7 +275,7 @@ impl ConsumerContext for Callbacks {
 
 impl Callbacks {
     fn new(events: mpsc::Sender<SourceEvent>) -> Self {
-        Self { events, fetched: Mutex::default(), committing: AtomicBool::new(false), trouble: Mutex::default() }
+        Self { events, fetched: Mutex::default(), trouble: Mutex::default() }
     }
 
     fn take_trouble(&self) -> Option<SourceEvent> {
