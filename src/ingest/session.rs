@@ -1,11 +1,12 @@
 //! One membership of the consumer group: one task, one match, the only place that decides order.
 
+mod wellbeing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use rdkafka::error::KafkaError;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -338,35 +339,6 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         self.source.commit(offsets);
     }
 
-    fn say_how_it_is(&self, now: Instant) {
-        let (latch, tools) = (&self.worker.latch, &self.worker.tools);
-        let stalled = self.lanes.values().find(|lane| lane.stalled_for(now) > tools.limits.stall);
-        match (tools.trouble.get(), stalled) {
-            (Some(trouble), _) => latch.not_ready(format!("makes no progress: {trouble}")),
-            (None, Some(lane)) => latch.not_ready(format!(
-                "makes no progress: {} is {} records behind and no watermark has moved for {} s",
-                lane.partition,
-                lane.lag(),
-                lane.stalled_for(now).as_secs()
-            )),
-            (None, None) if now.saturating_duration_since(self.heard) > tools.limits.stall => {
-                let why = self.trouble.as_deref().unwrap_or("no answer");
-                latch.not_ready(format!("has not heard from kafka for a while ({why}), and does not know its lag"));
-            }
-            (None, None) if self.joined => latch.ready(now, RENEW),
-            (None, None) => {}
-        }
-    }
-
-    /// The library may hang in a rebalance, and then gives no records and no error.
-    fn refuse_to_be_stuck(&self, now: Instant) -> Result<(), Failure> {
-        let (tools, stuck) = (&self.worker.tools, self.worker.tools.limits.stuck);
-        match self.lanes.values().find(|lane| lane.stalled_for(now) > stuck && tools.trouble.get().is_none()) {
-            Some(lane) => Err(Failure::Kafka(format!("it has given no records of {} for {stuck:?}", lane.partition))),
-            None => Ok(()),
-        }
-    }
-
     fn note_ends(&mut self, answer: Result<Probed, JoinError>) -> Result<(), Failure> {
         let Probed { asked, ends, checked } = answer.map_err(|error| Failure::Defect(format!("a probe ({error})")))?;
         match ends {
@@ -386,23 +358,5 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             // Others show where they are in the way.
             _ => Ok(()),
         }
-    }
-
-    /// Finds out which partition an error of the whole consumer is about.
-    async fn diagnose(&self, error: KafkaError) -> Failure {
-        for lane in self.lanes.values() {
-            let patience = self.worker.tools.limits.ask_kafka;
-            let Ok(facts) = probe::facts(self.source.client(), lane.partition.clone(), false, patience).await else {
-                continue;
-            };
-            let (partition, wanted) = (lane.partition.clone(), lane.next());
-            if wanted < facts.first {
-                return Failure::LogGap { partition, wanted, first: facts.first };
-            }
-            if wanted > facts.end {
-                return Failure::log_ends(&partition, facts.end, wanted);
-            }
-        }
-        Failure::Kafka(error.to_string())
     }
 }
