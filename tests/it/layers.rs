@@ -59,7 +59,7 @@ const FLOATS: &[(&str, &str)] = &[("src/ops/metrics.rs", "Prometheus has no othe
 
 /// Lines of Rust that are code: neither blank nor a comment. The core was held to 6,000; what an operator needs when
 /// state is lost, and what readers of dead letters need, came on top.
-const MAX_LINES: usize = 9_000;
+const MAX_LINES: usize = 10_000;
 const MAX_FILE_LINES: usize = 400;
 
 #[test]
