@@ -162,3 +162,14 @@ fn a_namespace_of_another_group_is_refused_and_one_that_may_be_evicted() {
     let evicting = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     refuses(&on(&evicting.url()), "redis has maxmemory-policy allkeys-lru");
 }
+
+#[test]
+fn a_server_that_refuses_at_the_start_turns_readiness_red_and_is_named() {
+    let deployment = Deployment::new(1);
+    let full = |bytes| deployment.redis.ask::<()>("CONFIG", &["SET", "maxmemory", bytes]);
+    full("1");
+    let running = Program::launch(&deployment.env());
+    running.await_red("OOM");
+    full("0");
+    running.await_green();
+}
