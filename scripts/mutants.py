@@ -159,6 +159,8 @@ if __name__ == "__main__":
     parser.add_argument("--check", action="store_true", help="only see whether each mistake can still be planted")
     parser.add_argument("--only", default="", metavar="TEXT", help="only mutants with this text in their name")
     args = parser.parse_args()
+    # As Ctrl-C: the copy is put right, and no test is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())
     except (Wrong, subprocess.TimeoutExpired) as wrong:
