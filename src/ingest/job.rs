@@ -192,7 +192,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     /// The one event of a span that no counter can hold goes to the dead letters.
     async fn without_its_event(&self, mut span: Span) -> Span {
         for Accepted { record, .. } in span.events.drain(..) {
-            let detail = "adding this event would take a sum beyond 64 bits, or it has more tools than a call takes";
+            let detail = "adding this event would take a sum beyond 64 bits";
             let reject = Reject { reason: Reason::CounterOverflow, detail: detail.to_owned() };
             self.dead_letter(&Rejected { record, reject }).await;
         }
