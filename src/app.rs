@@ -57,8 +57,13 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
     let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
     let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
     if let Some((reader, latch)) = api {
-        let router =
-            api::router(ApiState { reader: Arc::clone(&reader), limits: config.limits, metrics, now: clock::now });
+        let router = api::router(ApiState {
+            reader: Arc::clone(&reader),
+            plans: Arc::clone(&config.plans),
+            prices: Arc::clone(&config.prices),
+            metrics,
+            now: clock::now,
+        });
         let port = bind("INDELIBLE_LISTEN", config.listen).await?;
         tracing::info!(address = %port.local_addr()?, "serving the API");
         servers.push(listen(port, router, &shutdown));
@@ -103,6 +108,7 @@ pub fn worker(
         ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
             .with_caps(config.caps)
             .taking_over(config.takeover),
+        prices: Arc::clone(&config.prices),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
         metrics: Arc::clone(metrics),
         limits,

@@ -9,5 +9,6 @@ pub mod cli;
 pub mod domain;
 pub mod ingest;
 pub mod ops;
+pub mod pricing;
 pub mod quota;
 pub mod store;

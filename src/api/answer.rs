@@ -182,7 +182,12 @@ pub(super) struct Figures {
     #[serde(serialize_with = "cents")]
     #[schema(schema_with = cents_schema)]
     pub(super) cost_cents: NanoDollars,
+    /// What providers take.
     cost: Cost,
+    /// What customers are charged: the cost with the markup.
+    charge: Cost,
+    /// Requests of a model for which there is no price, and that gave no cost: they add none.
+    unpriced_requests: i64,
     /// Whole milliseconds, rounded down; null when no request gave a latency.
     #[schema(required)]
     average_latency_ms: Option<i64>,
@@ -199,6 +204,8 @@ impl Figures {
             reasoning_tokens: sum.reasoning_tokens,
             cost_cents: sum.cost,
             cost: sum.cost.into(),
+            charge: sum.charge.into(),
+            unpriced_requests: sum.unpriced,
             average_latency_ms: sum.average_latency_ms(),
         })
     }

@@ -15,6 +15,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -29,7 +30,8 @@ use utoipa::{OpenApi as _, ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::ops::{clock, metrics::Metrics};
-use crate::quota::Limits;
+use crate::pricing::Table;
+use crate::quota::plans::Plans;
 use crate::store::{Reader, StoreError};
 
 use answer::{Answer, Cost, Dated, Figures, cents, cents_schema, respond};
@@ -43,7 +45,8 @@ const DEADLINE: Duration = Duration::from_millis(1500);
 #[derive(Clone)]
 pub struct ApiState {
     pub reader: Arc<dyn Reader>,
-    pub limits: Limits,
+    pub plans: Arc<ArcSwap<Plans>>,
+    pub prices: Arc<ArcSwap<Table>>,
     pub metrics: Arc<Metrics>,
     /// [`crate::ops::clock::now`], but for tests.
     pub now: fn() -> DateTime<Utc>,

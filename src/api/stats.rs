@@ -31,7 +31,9 @@ pub(super) struct UserStats {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Quota {
-    limit_tokens: i64,
+    /// Null when nothing limits tokens.
+    #[schema(required)]
+    limit_tokens: Option<i64>,
     used_tokens: i64,
     /// Rounded down, and 100 when more is used.
     #[schema(minimum = 0, maximum = 100)]
@@ -150,7 +152,8 @@ fn ranked<'a>(groups: impl Iterator<Item = (&'a str, &'a Counters)>) -> Result<V
 )]
 pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Query<MonthQuery>) -> Answer<UserStats> {
     let (stats, usage) = stats(&state, &whose.0, query.0.month).await?;
-    let Assessment { limit_tokens, used_tokens, percent } = assess(stats.this_month.total.total_tokens, state.limits);
+    let Assessment { limit_tokens, used_tokens, percent } =
+        assess(stats.this_month.total.total_tokens, &state.plans.load().default.1.user);
     let activity = |SavedOutput { output: Output { kind, id }, created }| Activity {
         output_id: id.to_string(),
         kind: kind.to_string(),

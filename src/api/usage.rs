@@ -63,7 +63,10 @@ struct BucketFigures {
     #[serde(serialize_with = "cents")]
     #[schema(schema_with = cents_schema)]
     cost_cents: NanoDollars,
+    /// What providers take.
     cost: Cost,
+    /// What customers are charged: the cost with the markup.
+    charge: Cost,
 }
 
 /// A tenant's usage over time
@@ -96,7 +99,8 @@ pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Quer
             let usage = state.ask(state.reader.usage(&scope, Month::of((state.now)()))).await?;
             let sums = usage.months.iter().map(|(month, usage)| {
                 let total = usage.total()?;
-                let sum = DayUsage { requests: total.requests, tokens: total.total_tokens()?, cost: total.cost };
+                let (requests, tokens) = (total.requests, total.total_tokens()?);
+                let sum = DayUsage { requests, tokens, cost: total.cost, charge: total.charge };
                 Ok((month.start().date_naive(), sum))
             });
             (sums.collect::<Result<_, Overflow>>()?, usage.freshness)
@@ -108,10 +112,19 @@ pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Quer
     Ok(Dated::new(&state, series, freshness))
 }
 
-fn figures(bucket: Bucket, start: NaiveDate, DayUsage { requests, tokens, cost }: DayUsage) -> BucketFigures {
+fn figures(bucket: Bucket, start: NaiveDate, sum: DayUsage) -> BucketFigures {
+    let DayUsage { requests, tokens, cost, charge } = sum;
     let instant = |day| midnight(day).to_rfc3339_opts(SecondsFormat::Secs, true);
     let (start, end) = (instant(start), instant(bucket.step(start, 1)));
-    BucketFigures { start, end, requests, total_tokens: tokens, cost_cents: cost, cost: cost.into() }
+    BucketFigures {
+        start,
+        end,
+        requests,
+        total_tokens: tokens,
+        cost_cents: cost,
+        cost: cost.into(),
+        charge: charge.into(),
+    }
 }
 
 impl UsageQuery {

@@ -5,16 +5,18 @@ mod redis;
 mod story;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Role};
 use crate::ingest::dead_letter::dead_letter_topic;
-use crate::quota::Limits;
+use crate::quota::plans::Plans;
 
 use super::settings::Config;
 use redis::PrivateRedis;
@@ -41,9 +43,9 @@ pub async fn run(config: &Config, once: bool, shutdown: CancellationToken) -> an
     let ops_listen = free("INDELIBLE_OPS_LISTEN", config.ops_listen)?;
     let (topics, redis_at) = (vec![TOPIC.to_owned()], redis.target()?);
     // A third of the way to it after the first events, as the story has it.
-    let limits = Limits { tokens: 1_000_000 };
+    let plans = Arc::new(ArcSwap::from_pointee(Plans::of_tokens(1_000_000)));
     let config =
-        Config { kafka, topics, dlq_topic: None, redis: redis_at, listen, ops_listen, limits, ..config.clone() };
+        Config { kafka, topics, dlq_topic: None, redis: redis_at, listen, ops_listen, plans, ..config.clone() };
 
     let reader = app::reader(&config);
     redis.answers(&*reader).await?;

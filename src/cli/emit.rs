@@ -15,6 +15,7 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use rdkafka::{ClientConfig, Message};
 
 use crate::domain::calendar::TimeMs;
+use crate::domain::ids::UserId;
 use crate::ingest::decode::{Bounds, Incoming, decode};
 use crate::ops::clock;
 
@@ -75,7 +76,8 @@ impl Emitter {
         let headers = header_of(line).map(|value| ("content-type", value.as_bytes()));
         let incoming = Incoming { value: Some(line), headers: headers.as_slice(), timestamp: Some(now) };
         let event = decode(&incoming, &self.bounds).map_err(|reject| reject.to_string())?;
-        Ok(format!("{}:{}", event.tenant, event.user))
+        let user = event.user.as_ref().map_or("", UserId::as_str);
+        Ok(format!("{}:{user}", event.tenant))
     }
 
     /// Produces one event; `lenient` also what is none. Waits while the producer's queue is full.

@@ -1,15 +1,18 @@
 //! Every setting: its flag, its variable, its default, and the checks that all of them pass or fail together.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use clap::Args;
 use rdkafka::ClientConfig;
 
 use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ingest::decode::Bounds;
 use crate::ops::telemetry::LogFormat;
-use crate::quota::Limits;
+use crate::pricing::Table;
+use crate::quota::plans::Plans;
 use crate::store::link::Target;
 use crate::store::{Caps, Retention};
 
@@ -93,7 +96,10 @@ pub struct Config {
     pub retention: Retention,
     pub caps: Caps,
     pub dlq_topic: Option<String>,
-    pub limits: Limits,
+    /// Replaced while the process runs when the file is read again; all clones share it.
+    pub plans: Arc<ArcSwap<Plans>>,
+    /// Likewise.
+    pub prices: Arc<ArcSwap<Table>>,
     pub drain: Duration,
     pub log_format: LogFormat,
     pub log_filter: String,
@@ -158,7 +164,8 @@ impl Settings {
             },
             caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
-            limits: Limits { tokens },
+            plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(tokens))),
+            prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),
             drain: Duration::from_millis(drain_ms.unsigned_abs()),
             log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },
             log_filter: self.log_filter.clone(),

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::calendar::TimeMs;
 use super::event::Usage;
 #[cfg(doc)]
 use super::ids::UserId;
 use super::ids::{Assistant, Model, Tool};
 use super::money::NanoDollars;
+use super::quota::{Noticed, Spent};
+use super::rated::Rated;
 
 /// A sum that is not an i64 is refused, never wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +31,12 @@ pub struct Counters {
     pub cached_tokens: i64,
     /// Of `tokens_out`.
     pub reasoning_tokens: i64,
+    /// What providers take.
     pub cost: NanoDollars,
+    /// What customers are charged: the cost with the markup.
+    pub charge: NanoDollars,
+    /// Requests whose cost nobody knows, and that add none.
+    pub unpriced: i64,
     /// Sum of the latencies given, in milliseconds.
     pub latency_ms: i64,
     /// Requests that gave a latency.
@@ -37,14 +45,16 @@ pub struct Counters {
 
 impl Counters {
     /// The sums of one request.
-    pub fn of(usage: &Usage) -> Self {
+    pub fn of(usage: &Usage, rated: &Rated) -> Self {
         Self {
             requests: 1,
             tokens_in: usage.tokens_in,
             tokens_out: usage.tokens_out,
             cached_tokens: usage.cached_tokens,
             reasoning_tokens: usage.reasoning_tokens,
-            cost: usage.cost.unwrap_or_default(),
+            cost: rated.cost,
+            charge: rated.charge,
+            unpriced: i64::from(rated.unpriced),
             latency_ms: usage.latency_ms.unwrap_or(0),
             latency_count: i64::from(usage.latency_ms.is_some()),
         }
@@ -59,6 +69,8 @@ impl Counters {
         add(&mut self.cached_tokens, more.cached_tokens)?;
         add(&mut self.reasoning_tokens, more.reasoning_tokens)?;
         self.cost = self.cost.checked_add(more.cost)?;
+        self.charge = self.charge.checked_add(more.charge)?;
+        add(&mut self.unpriced, more.unpriced)?;
         add(&mut self.latency_ms, more.latency_ms)?;
         add(&mut self.latency_count, more.latency_count)
     }
@@ -169,6 +181,7 @@ pub struct DayUsage {
     pub requests: i64,
     pub tokens: i64,
     pub cost: NanoDollars,
+    pub charge: NanoDollars,
 }
 
 impl DayUsage {
@@ -178,6 +191,7 @@ impl DayUsage {
         add(&mut self.requests, more.requests)?;
         add(&mut self.tokens, more.tokens)?;
         self.cost = self.cost.checked_add(more.cost)?;
+        self.charge = self.charge.checked_add(more.charge)?;
         Ok(())
     }
 }
@@ -190,6 +204,48 @@ pub struct MonthSums {
     pub days: BTreeMap<u32, DayUsage>,
     /// Of a tenant: requests of users for whom there is no room. They share the month of [`UserId::other`].
     pub crowd: i64,
+    /// Of a tenant: the sum over its days, kept beside them because a flush reads only the days that it adds to. Of a
+    /// user it is not kept: [`MonthSums::spent`] sums it up.
+    pub total: Option<Spent>,
+    /// The thresholds of a quota of which word has gone out, or is about to.
+    pub noticed: Noticed,
+}
+
+/// What one request adds towards a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    pub spent: Spent,
+    /// The event's own time.
+    pub at: TimeMs,
+}
+
+/// What is added to a month.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Added {
+    pub sums: MonthSums,
+    /// The same towards a limit, request by request in the order of the log.
+    pub steps: Vec<Step>,
+}
+
+/// Requests of one model in a month whose own cost is not what the price table says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mismatch {
+    pub requests: i64,
+    /// What the events say, which is what is counted.
+    pub given: NanoDollars,
+    /// What the table says.
+    pub expected: NanoDollars,
+}
+
+impl Mismatch {
+    /// # Errors
+    /// [`Overflow`]; `self` is then of no use.
+    pub fn add(&mut self, more: &Self) -> Result<(), Overflow> {
+        add(&mut self.requests, more.requests)?;
+        self.given = self.given.checked_add(more.given)?;
+        self.expected = self.expected.checked_add(more.expected)?;
+        Ok(())
+    }
 }
 
 impl MonthSums {
@@ -200,7 +256,23 @@ impl MonthSums {
             self.days.entry(*day).or_default().add(usage)?;
         }
         add(&mut self.crowd, more.crowd)?;
+        if let Some(more) = more.total {
+            self.total.get_or_insert_default().add(more)?;
+        }
+        self.noticed.extend(&more.noticed);
         self.usage.add_within(&more.usage, room)
+    }
+
+    /// What the days come to.
+    ///
+    /// # Errors
+    /// [`Overflow`]
+    pub fn spent(&self) -> Result<Spent, Overflow> {
+        let mut spent = Spent::default();
+        for day in self.days.values() {
+            spent.add(Spent { tokens: day.tokens, cost: day.cost.0 })?;
+        }
+        Ok(spent)
     }
 }
 

@@ -91,10 +91,14 @@ id! {
     OutputKind,
     /// The assistant that made the request.
     Assistant,
+    /// Who runs the model and takes the cost: `anthropic`, `openai`, …
+    Provider,
     /// The model that answered it.
     Model,
     /// A tool that the model called: `retrieval`, `webSearch`, …
     Tool,
+    /// A plan of the plan file.
+    PlanName,
 }
 
 #[cfg(test)]

@@ -12,4 +12,6 @@ pub mod gap;
 pub mod ids;
 pub mod money;
 pub mod position;
+pub mod quota;
+pub mod rated;
 pub mod seen;

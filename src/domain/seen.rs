@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::calendar::TimeMs;
-use super::event::{Body, Event, Output, Usage};
+use super::event::{Assigned, Body, Event, Output, Usage};
+use super::quota::{Grant, Limit, Limits};
 
 /// One of the sizes in which a generation's ids are kept in one bucket: so many sets of integers, its shards.
 ///
@@ -149,7 +150,10 @@ impl Feed {
     }
 
     fn event(&mut self, event: &Event) {
-        self.text(event.user.as_str());
+        match &event.user {
+            Some(user) => self.text(user.as_str()),
+            None => self.number(-1),
+        }
         self.number(event.time.timestamp());
         self.number(i64::from(event.time.timestamp_subsec_nanos()));
         match &event.body {
@@ -165,13 +169,40 @@ impl Feed {
                 self.number(3);
                 self.output(output);
             }
+            Body::QuotaAssigned(assigned) => {
+                self.number(4);
+                self.assigned(assigned);
+            }
+        }
+    }
+
+    fn assigned(&mut self, Assigned { effective, grant }: &Assigned) {
+        self.maybe(effective.map(|time| time.0));
+        match grant {
+            Grant::Plan(plan) => self.text(plan.as_str()),
+            Grant::Limits(Limits { tokens, cost, grace_ms, thresholds }) => {
+                self.number(-1);
+                for Limit { soft, hard } in [tokens, cost] {
+                    self.maybe(*soft);
+                    self.maybe(*hard);
+                }
+                self.maybe(*grace_ms);
+                self.number(thresholds.len() as i64);
+                thresholds.iter().for_each(|percent| self.number((*percent).into()));
+            }
+            Grant::Inherit => self.number(-2),
         }
     }
 
     fn usage(&mut self, usage: &Usage) {
         self.text(usage.assistant.as_str());
+        match &usage.provider {
+            Some(provider) => self.text(provider.as_str()),
+            None => self.number(-1),
+        }
         self.text(usage.model.as_str());
-        for count in [usage.tokens_in, usage.tokens_out, usage.cached_tokens, usage.reasoning_tokens] {
+        let Usage { tokens_in, tokens_out, cached_tokens, cache_write_tokens, reasoning_tokens, .. } = *usage;
+        for count in [tokens_in, tokens_out, cached_tokens, cache_write_tokens, reasoning_tokens] {
             self.number(count);
         }
         self.maybe(usage.cost.map(|cost| cost.0));

@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::domain::bucket::{BUCKETS, Bucket};
-use crate::domain::calendar::TimeMs;
-use crate::domain::event::Event;
+use crate::domain::counters::Overflow;
+use crate::domain::delta::Counted;
+use crate::domain::event::{Body, Event};
 use crate::domain::position::{Fingerprint, Offset, Position};
+use crate::domain::rated::Rated;
 use crate::domain::seen::SeenId;
+use crate::pricing::Table;
 
-use super::decode::Reject;
+use super::decode::{Reason, Reject};
 use super::limits::Limits;
 use super::record::Record;
 
@@ -18,6 +21,8 @@ pub struct Accepted {
     pub record: Record,
     pub fingerprint: Fingerprint,
     pub event: Event,
+    /// What it costs, once its batch was rated.
+    pub rated: Rated,
     pub seen: SeenId,
 }
 
@@ -31,8 +36,8 @@ impl Accepted {
         Position::after(self.offset(), self.fingerprint)
     }
 
-    pub fn log_time(&self) -> TimeMs {
-        self.seen.at
+    pub fn counted(&self) -> Counted<'_> {
+        Counted { event: &self.event, rated: &self.rated, log_time: self.seen.at }
     }
 }
 
@@ -80,6 +85,26 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Says of every request what it costs. One whose cost no amount can hold is rejected.
+    pub fn rate(&mut self, prices: &Table) {
+        for events in &mut self.events {
+            let priceless = |accepted: &mut Accepted| match &accepted.event.body {
+                Body::Usage(usage) => match prices.rate(usage, accepted.event.time) {
+                    Ok(rated) => {
+                        accepted.rated = rated;
+                        false
+                    }
+                    Err(Overflow) => true,
+                },
+                _ => false,
+            };
+            self.rejects.extend(events.extract_if(.., priceless).map(|accepted| {
+                let detail = "by the price table it costs more than 9223372036 dollars; check its counts".to_owned();
+                Rejected { record: accepted.record, reject: Reject { reason: Reason::CounterOverflow, detail } }
+            }));
+        }
     }
 
     /// Bytes of the records held.

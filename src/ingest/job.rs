@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -17,6 +18,7 @@ use crate::domain::seen::Expired;
 use crate::ops::clock;
 use crate::ops::crash::{self, Point};
 use crate::ops::metrics::{Ending, Metrics};
+use crate::pricing::Table;
 use crate::store::{Capped, Flush, Ledger, Outcome, StoreError};
 
 use super::batch::{Accepted, Rejected};
@@ -31,6 +33,8 @@ use super::span::{Known, Span};
 #[derive(Debug)]
 pub struct Tools<L, D> {
     pub ledger: L,
+    /// A batch is rated by the table that is in place when it departs.
+    pub prices: Arc<ArcSwap<Table>>,
     pub dead_letters: D,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
@@ -120,6 +124,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     /// # Errors
     /// [`Failure`], when the batch is not ours any more or can't be counted by anyone.
     pub async fn run(&self, mut departure: Departure) -> Result<Vec<Landed>, Failure> {
+        departure.batch.rate(&self.prices.load());
         let rejects = std::mem::take(&mut departure.batch.rejects);
         for some in rejects.chunks(LETTERS_AT_ONCE) {
             join_all(some.iter().map(|rejected| self.dead_letter(rejected))).await;
@@ -208,7 +213,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                 return Ok(Flown::TooLarge(span));
             };
             match self.apply(&flush).await? {
-                Outcome::Applied { expired, capped } => break (expired, capped),
+                Outcome::Applied { expired, capped, .. } => break (expired, capped),
                 // The reply to an earlier try was lost, and the try was not.
                 Outcome::Moved(Some(stored)) if stored == span.to => break (None, Capped::default()),
                 Outcome::Moved(stored) => {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Fingerprint, Offset, Position, TopicPartition};
+use crate::domain::rated::Rated;
 use crate::domain::seen::{Expired, SeenId};
 
 use crate::store::Standing;
@@ -84,7 +85,7 @@ pub struct Landed {
 impl Lane {
     /// A lane for a partition that is read from `start` on, as its watermarks say.
     pub fn new(partition: TopicPartition, standing: Standing, start: Offset, now: Instant) -> Self {
-        let Standing { watermarks: stored, log_times: passed, unfinished: _ } = standing;
+        let Standing { watermarks: stored, log_times: passed, .. } = standing;
         let known = stored.iter().flatten();
         let least = known.clone().min_by_key(|position| position.next()).copied().unwrap_or(Position::START);
         Self {
@@ -129,7 +130,11 @@ impl Lane {
                     return Ok(Taken::Passed);
                 }
                 let seen = SeenId::of(&event, self.log_time.max(self.passed[bucket.index()]));
-                self.waiting.accept(bucket, Accepted { record, fingerprint, event, seen }, clock.0);
+                self.waiting.accept(
+                    bucket,
+                    Accepted { record, fingerprint, event, rated: Rated::default(), seen },
+                    clock.0,
+                );
             }
             // A watermark passes a dead letter only after Kafka has it.
             Err(_) if offset < self.settled => return Ok(Taken::Passed),

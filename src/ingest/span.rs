@@ -111,8 +111,9 @@ impl Span {
             to: self.to,
             log_time: self.log_time,
             partitions,
+            prices: None,
             seen: self.events.iter().map(|accepted| accepted.seen).collect(),
-            delta: Delta::fold(self.events.iter().map(|accepted| (&accepted.event, accepted.log_time())))?,
+            delta: Delta::fold(self.events.iter().map(Accepted::counted))?,
             // A call either counts or tidies up.
             expire: expire.filter(|_| self.events.is_empty()),
         })

@@ -79,6 +79,8 @@ fn standing(states: &[PartitionState]) -> Standing {
     Standing {
         watermarks: states.iter().map(|state| state.watermark).collect(),
         log_times: states.iter().map(|state| state.log_time).collect::<Vec<TimeMs>>(),
+        // Nothing is written to the rated topic here.
+        unrated: vec![None; states.len()],
         unfinished: states.iter().any(|state| state.resume.is_some()),
     }
 }

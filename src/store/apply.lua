@@ -112,13 +112,17 @@ local function plan_months(call)
   end
 end
 
-local function plan_tenant(tenant)
-  read('HLEN', tenant.key)
-  for first = 0, tenant.cells - 1, 2000 do
-    local from = tenant.first_cell + 2 * first
-    local to = tenant.first_cell + 2 * math.min(first + 2000, tenant.cells) - 1
-    plan[#plan + 1] = {'HSET', tenant.key, unpack(ARGV, from, to)}
+local function plan_hash(hash)
+  read('HLEN', hash.key)
+  for first = 0, hash.cells - 1, 2000 do
+    local from = hash.first_cell + 2 * first
+    local to = hash.first_cell + 2 * math.min(first + 2000, hash.cells) - 1
+    plan[#plan + 1] = {'HSET', hash.key, unpack(ARGV, from, to)}
   end
+end
+
+local function plan_tenant(tenant)
+  plan_hash(tenant)
   read('ZCARD', tenant.users_key)
   local last = tenant.first_user + 2 * tenant.users - 1
   for i = tenant.first_user, last, 2 do
@@ -310,7 +314,7 @@ end
 
 local function main()
   local call = read_call()
-  local state = read('HMGET', call.state, call.watermark, 'stamp', 'tiers', 'applied', call.log)
+  local state = read('HMGET', call.state, call.watermark, 'stamp', 'tiers', 'applied', call.log, call.unrated)
   if (state[1] or '') ~= call.expected then return {'moved', state[1] or ''} end
   if call.events > 0 and (state[2] or '') ~= call.stamp then return {'stale'} end
   local repeats = repeats_of(call)
@@ -321,6 +325,8 @@ local function main()
   local known_tiers = state[3] or ''
   local tiers = plan_seen(call, known_tiers)
   plan_months(call)
+  -- Quotas, price mismatches, and notices that are to be sent.
+  for _, hash in ipairs(call.hashes) do plan_hash(hash) end
   for _, tenant in ipairs(call.tenants) do plan_tenant(tenant) end
   local others = plan_outputs(call.changes, call.most_kinds)
 
@@ -343,6 +349,11 @@ local function main()
     if passed then tiers, expired = plan_expiry(call, passed, tiers) end
   end
   if tiers ~= known_tiers then also('tiers', tiers) end
+  if call.unrated_from ~= '' then
+    also(call.unrated, call.unrated_from)
+  elseif state[6] then
+    plan[#plan + 1] = {'HDEL', call.state, call.unrated}
+  end
   for _, command in ipairs(plan) do
     local answer = redis.pcall(unpack(command))
     -- Only the first can meet this: a server that is full or a replica refuses every one.

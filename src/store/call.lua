@@ -94,6 +94,13 @@ local function read_block(first)
   return block, last
 end
 
+-- A hash to write to: 'name, value, name, value, …' in ARGV.
+local function read_hash()
+  local hash = {key = key('hash'), cells = count(100000)}
+  hash.first_cell = arguments(2 * hash.cells)
+  return hash
+end
+
 -- A tenant's month: cells 'name, value, name, value, …' in ARGV, and the users whose months have changed.
 local function read_tenant()
   local tenant = {key = key('hash'), users_key = key('zset'), months_key = key('set'), month = text()}
@@ -117,8 +124,8 @@ local function read_call()
     state = key('hash'), tombstones = key('zset'), watermark = text(), expected = text(), target = text(), log = text(),
     log_time = number(), events = count(MOST_EVENTS), window = number(), keep_tombstones = number(),
     partitions = count(1000000), most_kinds = count(1000000), stamp = text(), next_stamp = text(),
-    only_looks = text() == 'look',
-    expire = text(), expires_all = text() == 'all', expire_keys = {}, blocks = {}, tenants = {}, changes = {},
+    only_looks = text() == 'look', unrated = text(), unrated_from = text(),
+    expire = text(), expires_all = text() == 'all', expire_keys = {}, blocks = {}, hashes = {}, tenants = {}, changes = {},
   }
   for i = 1, count(4096) do call.expire_keys[i] = key('set') end
   call.ids, call.members = read_ids(call.events)
@@ -129,6 +136,7 @@ local function read_call()
   call.first_month_key = next_key + 1
   for _ = 1, call.months do key('string') end
   call.first_month = arguments(call.months)
+  for i = 1, count(3 * MOST_EVENTS) do call.hashes[i] = read_hash() end
   for i = 1, count(MOST_EVENTS) do call.tenants[i] = read_tenant() end
   for i = 1, count(2 * MOST_EVENTS) do call.changes[i] = read_change() end
   if next_key ~= #KEYS or next_arg ~= #ARGV then error('bad call: more keys or arguments than it says') end

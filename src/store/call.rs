@@ -5,11 +5,12 @@ use std::fmt::Write;
 use crate::domain::bucket::Bucket;
 use crate::domain::delta::{OutputChange, OutputVerb, Scope};
 use crate::domain::ids::OutputKind;
+use crate::domain::position::Position;
 use crate::domain::seen::{Generation, SeenId, Tier};
 
 use super::draft::{Draft, TenantDraft};
 use super::keys::{self, Keyspace};
-use super::{Caps, Flush, Retention, tiers};
+use super::{Caps, Flush, Retention, Unrated, tiers};
 
 /// Keys and arguments of one call of the script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +29,16 @@ pub struct Frame {
     pub caps: Caps,
 }
 
+/// Where rated requests may be missing from their topic, and the price table's version, as the state holds it.
+fn unrated_text(from: Position, prices: &str) -> String {
+    format!("{from} {prices}")
+}
+
+pub(super) fn read_unrated(text: &str) -> Option<Unrated> {
+    let (from, prices) = text.rsplit_once(' ')?;
+    Some(Unrated { from: from.parse().ok()?, prices: prices.to_owned() })
+}
+
 /// The script's own bound, which a call must keep.
 pub const MOST_EVENTS: usize = 2000;
 
@@ -43,6 +54,11 @@ impl Call {
         for (key, text) in &draft.users {
             call.keys.push(key.clone());
             call.args.push(text.clone());
+        }
+        call.arg(draft.hashes.len());
+        for (key, cells) in &draft.hashes {
+            call.keys.push(key.clone());
+            call.cells(cells);
         }
         call.arg(draft.tenants.len());
         for tenant in &draft.tenants {
@@ -76,6 +92,9 @@ impl Call {
         self.arg(next_stamp);
         // A repeat is a repeat, even if adding it once more would not fit.
         self.arg(if draft.overflows { "look" } else { "add" });
+        self.arg(keys::unrated_field(&flush.partition));
+        let rated = flush.prices.as_ref().filter(|_| !flush.seen.is_empty());
+        self.arg(rated.map(|prices| unrated_text(flush.from.unwrap_or(Position::START), prices)).unwrap_or_default());
     }
 
     fn expire(&mut self, flush: &Flush, keyspace: &Keyspace) {
@@ -140,14 +159,18 @@ impl Call {
         self.keys.push(keyspace.users(&draft.tenant, draft.month));
         self.keys.push(keyspace.months(&draft.tenant));
         self.arg(draft.month);
-        self.arg(draft.cells.len());
-        for (name, numbers) in &draft.cells {
-            self.args.extend([name.clone(), numbers.clone()]);
-        }
+        self.cells(&draft.cells);
         self.arg(draft.users.len());
         for (cost, user) in &draft.users {
             self.arg(cost);
             self.arg(user);
+        }
+    }
+
+    fn cells(&mut self, cells: &[(String, String)]) {
+        self.arg(cells.len());
+        for (name, numbers) in cells {
+            self.args.extend([name.clone(), numbers.clone()]);
         }
     }
 

@@ -2,19 +2,22 @@
 //!
 //! | cell | name | numbers |
 //! |---|---|---|
-//! | group | `assistant\|model` | requests, tokens in, tokens out, nano-dollars, latency in ms, requests with a latency, cached tokens, reasoning tokens |
+//! | group | `assistant\|model` | requests, tokens in, tokens out, nano-dollars, latency in ms, requests with a latency, cached tokens, reasoning tokens, markup in nano-dollars, requests without a price |
 //! | tool | `tool:NAME` | calls |
-//! | day | `01` to `31` | requests, tokens, nano-dollars |
+//! | day | `01` to `31` | requests, tokens, nano-dollars, markup in nano-dollars |
 //! | crowd | `crowd`, a tenant's only | requests of users for whom there is no room, who share the month of `other` |
+//! | total | `total`, a tenant's only | tokens and nano-dollars of all days |
+//! | noticed | `noticed` | no numbers but thresholds of which word has gone out: `tokens:80`, `cost:hard` |
 //!
 //! Numbers are divided by a space; zeros at the end are left out, down to the first. A tenant's month is a hash of
 //! cells; a user's is one text, a cell a line: there are many users, and a text takes less room and one command.
 
 use std::fmt::Write;
 
-use crate::domain::counters::{Counters, DayUsage, Group, MonthSums};
+use crate::domain::counters::{Counters, DayUsage, Group, Mismatch, MonthSums};
 use crate::domain::ids::{Assistant, Model, Tool};
 use crate::domain::money::NanoDollars;
+use crate::domain::quota::{Metric, Noticed, Spent, Threshold};
 
 use super::keys::{decode, encode};
 
@@ -24,6 +27,8 @@ pub struct Damage(pub String);
 
 const TOOL: &str = "tool:";
 pub const CROWD: &str = "crowd";
+pub const TOTAL: &str = "total";
+pub const NOTICED: &str = "noticed";
 
 pub fn group_cell(group: &Group) -> String {
     format!("{}|{}", encode(group.assistant.as_str()), encode(group.model.as_str()))
@@ -41,9 +46,27 @@ pub fn day_cell(day: u32) -> String {
 pub fn cells(sums: &MonthSums) -> impl Iterator<Item = (String, String)> {
     let groups = sums.usage.groups.iter().map(|(group, sum)| (group_cell(group), numbers(&counters(sum))));
     let tools = sums.usage.tools.iter().map(|(tool, calls)| (tool_cell(tool), calls.to_string()));
-    let days = sums.days.iter().map(|(day, sum)| (day_cell(*day), numbers(&[sum.requests, sum.tokens, sum.cost.0])));
+    let days = sums.days.iter().map(|(day, sum)| (day_cell(*day), numbers(&day_numbers(sum))));
     let crowd = (sums.crowd != 0).then(|| (CROWD.to_owned(), sums.crowd.to_string()));
-    groups.chain(tools).chain(days).chain(crowd)
+    let total = sums.total.map(|total| (TOTAL.to_owned(), numbers(&[total.tokens, total.cost])));
+    let noticed = (!sums.noticed.is_empty()).then(|| (NOTICED.to_owned(), noticed_text(&sums.noticed)));
+    groups.chain(tools).chain(days).chain(crowd).chain(total).chain(noticed)
+}
+
+fn noticed_text(noticed: &Noticed) -> String {
+    let names = noticed.iter().map(|(metric, threshold)| format!("{}:{threshold}", metric.as_str()));
+    names.collect::<Vec<_>>().join(" ")
+}
+
+fn read_noticed(text: &str) -> Option<Noticed> {
+    let read = |name: &str| {
+        let (metric, threshold) = name.split_once(':')?;
+        let metric = Metric::ALL.into_iter().find(|known| known.as_str() == metric)?;
+        let percent = || threshold.parse().ok().map(Threshold::Percent);
+        let threshold = if threshold == "hard" { Threshold::Hard } else { percent()? };
+        Some((metric, threshold))
+    };
+    text.split(' ').map(read).collect()
 }
 
 /// A month as one text, which [`from_text`] reads.
@@ -82,30 +105,87 @@ fn put_cell(sums: &mut MonthSums, name: &str, text: &str) -> Option<()> {
     if let Some((assistant, model)) = name.split_once('|') {
         let group =
             Group { assistant: Assistant::new(&decode(assistant)?).ok()?, model: Model::new(&decode(model)?).ok()? };
-        sums.usage.groups.insert(group, to_counters(read_numbers(text)?));
+        sums.usage.groups.insert(group, to_counters(read_numbers(text)?)?);
     } else if let Some(tool) = name.strip_prefix(TOOL) {
         let [calls] = read_numbers(text)?;
         sums.usage.tools.insert(Tool::new(&decode(tool)?).ok()?, calls);
     } else if name == CROWD {
         [sums.crowd] = read_numbers(text)?;
+    } else if name == TOTAL {
+        let [tokens, cost] = read_numbers(text)?;
+        sums.total = Some(Spent { tokens, cost });
+    } else if name == NOTICED {
+        sums.noticed = read_noticed(text)?;
     } else {
         let day = name.parse().ok().filter(|day| (1..=31).contains(day) && name.len() == 2)?;
-        let [requests, tokens, cost] = read_numbers(text)?;
-        sums.days.insert(day, DayUsage { requests, tokens, cost: NanoDollars(cost) });
+        let [requests, tokens, cost, markup] = read_numbers(text)?;
+        let charge = charge(cost, markup)?;
+        sums.days.insert(day, DayUsage { requests, tokens, cost: NanoDollars(cost), charge });
     }
     Some(())
 }
 
-fn counters(sums: &Counters) -> [i64; 8] {
-    let Counters { requests, tokens_in, tokens_out, cached_tokens, reasoning_tokens, cost, latency_ms, latency_count } =
-        *sums;
-    [requests, tokens_in, tokens_out, cost.0, latency_ms, latency_count, cached_tokens, reasoning_tokens]
+fn day_numbers(sum: &DayUsage) -> [i64; 4] {
+    [sum.requests, sum.tokens, sum.cost.0, sum.charge.0 - sum.cost.0]
 }
 
-fn to_counters(numbers: [i64; 8]) -> Counters {
-    let [requests, tokens_in, tokens_out, cost, latency_ms, latency_count, cached_tokens, reasoning_tokens] = numbers;
-    let cost = NanoDollars(cost);
-    Counters { requests, tokens_in, tokens_out, cached_tokens, reasoning_tokens, cost, latency_ms, latency_count }
+fn counters(sums: &Counters) -> [i64; 10] {
+    let Counters { requests, tokens_in, tokens_out, latency_ms, latency_count, .. } = *sums;
+    let Counters { cached_tokens, reasoning_tokens, cost, charge, unpriced, .. } = *sums;
+    // Mostly there is no markup, and then nothing to write. Both amounts are 0 or more: their difference is an i64.
+    let (cost, markup) = (cost.0, charge.0 - cost.0);
+    [
+        requests,
+        tokens_in,
+        tokens_out,
+        cost,
+        latency_ms,
+        latency_count,
+        cached_tokens,
+        reasoning_tokens,
+        markup,
+        unpriced,
+    ]
+}
+
+fn to_counters(numbers: [i64; 10]) -> Option<Counters> {
+    let [requests, tokens_in, tokens_out, cost, latency_ms, latency_count, rest @ ..] = numbers;
+    let [cached_tokens, reasoning_tokens, markup, unpriced] = rest;
+    let (cost, charge) = (NanoDollars(cost), charge(cost, markup)?);
+    Some(Counters {
+        requests,
+        tokens_in,
+        tokens_out,
+        cached_tokens,
+        reasoning_tokens,
+        cost,
+        charge,
+        unpriced,
+        latency_ms,
+        latency_count,
+    })
+}
+
+/// None where it leaves the range of an amount.
+fn charge(cost: i64, markup: i64) -> Option<NanoDollars> {
+    cost.checked_add(markup).filter(|charge| *charge >= 0).map(NanoDollars)
+}
+
+/// What a model's mismatches of a month come to, as a cell: requests, given and expected nano-dollars.
+pub fn mismatch_cell(model: &Model, sum: &Mismatch) -> (String, String) {
+    let Mismatch { requests, given, expected } = *sum;
+    (encode(model.as_str()).into_owned(), numbers(&[requests, given.0, expected.0]))
+}
+
+/// # Errors
+/// [`Damage`], which names the cell.
+pub fn read_mismatch(name: &str, text: &str) -> Result<(Model, Mismatch), Damage> {
+    let read = || {
+        let [requests, given, expected] = read_numbers(text)?;
+        let (given, expected) = (NanoDollars(given), NanoDollars(expected));
+        Some((Model::new(&decode(name)?).ok()?, Mismatch { requests, given, expected }))
+    };
+    read().ok_or_else(|| Damage(format!("the cell {name:?} holds {text:?}")))
 }
 
 fn numbers(all: &[i64]) -> String {

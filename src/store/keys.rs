@@ -16,7 +16,7 @@ use crate::domain::position::TopicPartition;
 use crate::domain::seen::{Generation, Tier};
 
 /// Changes when a stored key or field changes its meaning.
-pub const LAYOUT_VERSION: &str = "2";
+pub const LAYOUT_VERSION: &str = "3";
 
 /// The hash tag of every bucket. Tag i lies in the slots from 256 i to 256 i + 255 of the 16,384 of a Redis
 /// Cluster, so that buckets spread evenly over any number of nodes.
@@ -64,6 +64,10 @@ impl Keyspace {
     /// `namespace` is checked by the settings: letters, digits, `-`, `_` and `.`.
     pub fn new(namespace: &str) -> Self {
         Self { namespace: namespace.into() }
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// Watermarks, log times, `applied`, the tiers of seen ids, layout.
@@ -114,6 +118,31 @@ impl Keyspace {
         self.of_tenant("saved-counts", tenant, &[])
     }
 
+    /// What quotas were assigned to a tenant and to its users.
+    pub fn quota(&self, tenant: &TenantId) -> String {
+        self.of_tenant("quota", tenant, &[])
+    }
+
+    /// Costs of a month that are not what the price table says, by model, of the whole bucket.
+    pub fn mismatches(&self, bucket: Bucket, month: Month) -> String {
+        format!("{}:{{{}}}:mismatches:{month}", self.namespace, TAGS[bucket.index()])
+    }
+
+    /// Notices that are yet to be sent, of the whole bucket.
+    pub fn outbox(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:outbox", self.namespace, TAGS[bucket.index()])
+    }
+
+    /// Who sends the notices of a bucket at the moment.
+    pub fn outbox_lease(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:outbox-lease", self.namespace, TAGS[bucket.index()])
+    }
+
+    /// The text of a price table, by its version.
+    pub fn prices(&self, version: &str) -> String {
+        format!("{}:{{{}}}:prices:{version}", self.namespace, TAGS[0])
+    }
+
     fn of_tenant(&self, what: &str, tenant: &TenantId, rest: &[&str]) -> String {
         let tag = TAGS[Bucket::of(tenant).index()];
         let mut key = format!("{}:{{{tag}}}:{what}:{}", self.namespace, encode(tenant.as_str()));
@@ -130,6 +159,7 @@ pub const WATERMARK: &str = "watermark";
 pub const LOG: &str = "log";
 pub const GAP: &str = "gap";
 pub const RESUME: &str = "resume";
+pub const UNRATED: &str = "unrated";
 
 /// A partition's field in the state: its watermark.
 pub fn watermark_field(partition: &TopicPartition) -> String {
@@ -150,6 +180,18 @@ pub fn gap_field(partition: &TopicPartition) -> String {
 pub fn resume_field(partition: &TopicPartition) -> String {
     format!("{RESUME}:{partition}")
 }
+
+/// A partition's field in the state: from where on rated requests are not yet known to be in their topic.
+pub fn unrated_field(partition: &TopicPartition) -> String {
+    format!("{UNRATED}:{partition}")
+}
+
+/// A user's field in the quotas of their tenant; the tenant's own is [`QUOTA_OF_TENANT`].
+pub fn quota_field(user: Option<&UserId>) -> String {
+    user.map_or_else(|| QUOTA_OF_TENANT.to_owned(), |user| format!("user:{}", encode(user.as_str())))
+}
+
+const QUOTA_OF_TENANT: &str = "tenant";
 
 /// What stands in a bucket's keys between the braces.
 pub fn tag(bucket: Bucket) -> &'static str {

@@ -3,6 +3,7 @@
 //! Returns facts and never counts, logs or decides about a retry: its callers do. Nothing outside this
 //! folder knows a key. Read this file first, then `keys.rs`, `draft.rs` and `apply.lua`.
 
+pub mod assigned;
 pub mod call;
 pub mod cells;
 pub mod draft;
@@ -10,25 +11,29 @@ mod fault;
 pub mod keys;
 pub mod link;
 pub mod namespace;
+pub mod notice;
 pub mod offsets;
+mod quota_reader;
 pub mod redis_ledger;
 pub mod redis_reader;
 mod reply;
 pub mod tiers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures::future::BoxFuture;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::{Month, TimeMs};
-use crate::domain::counters::{Counters, DayUsage, MonthUsage};
+use crate::domain::counters::{Counters, DayUsage, Mismatch, MonthUsage};
 use crate::domain::delta::{Delta, Scope};
 use crate::domain::event::Output;
 use crate::domain::gap::{Gap, Gaps};
-use crate::domain::ids::{OutputKind, TenantId, UserId};
+use crate::domain::ids::{Model, OutputKind, TenantId, UserId};
 use crate::domain::position::{Position, TopicPartition};
+use crate::domain::quota::{Assignments, Spent};
 use crate::domain::seen::{Expired, SeenId};
 
 pub use fault::{StoreError, Unfit};
@@ -49,6 +54,9 @@ pub struct Flush {
     pub delta: Delta,
     /// How many partitions there are in all: nothing is dropped before each of them was counted.
     pub partitions: usize,
+    /// The version of the price table, where each request is to be written to the rated topic once it is counted: the
+    /// store then remembers from where on that is not known to be done, until the next flush of the partition.
+    pub prices: Option<Arc<str>>,
     /// Seen ids to drop, if the whole bucket has passed them.
     pub expire: Option<Expired>,
 }
@@ -65,8 +73,9 @@ pub struct Retention {
 /// How a flush ended. Only `Applied` changed anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Added, and the watermark moved. `expired` is a part of the seen ids that the bucket no longer needs.
-    Applied { expired: Option<Expired>, capped: Capped },
+    /// Added, and the watermark moved. `expired` is a part of the seen ids that the bucket no longer needs; `notices`
+    /// were put into its outbox.
+    Applied { expired: Option<Expired>, capped: Capped, notices: usize },
     /// These events were counted before: fold again without them.
     Repeated(Vec<Repeat>),
     /// The stored watermark is another one than expected.
@@ -90,12 +99,20 @@ pub struct Caps {
     pub tenant_users: usize,
     /// Kinds of a tenant's saved outputs, for good.
     pub tenant_kinds: usize,
+    /// Models of a bucket's month whose costs are not what the price table says.
+    pub mismatched_models: usize,
 }
 
 impl Caps {
     /// What a deployment runs with.
-    pub const STANDARD: Self =
-        Self { user_groups: 100, user_tools: 100, tenant_cells: 2_000, tenant_users: 1_000_000, tenant_kinds: 100 };
+    pub const STANDARD: Self = Self {
+        user_groups: 100,
+        user_tools: 100,
+        tenant_cells: 2_000,
+        tenant_users: 1_000_000,
+        tenant_kinds: 100,
+        mismatched_models: 200,
+    };
 }
 
 /// What a flush counted under `other` for lack of room.
@@ -127,8 +144,18 @@ pub struct Standing {
     pub watermarks: Vec<Option<Position>>,
     /// The log times that the buckets have passed, in the same order; 0 where nothing was counted.
     pub log_times: Vec<TimeMs>,
+    /// By bucket: requests that were counted and are not known to be in the rated topic.
+    pub unrated: Vec<Option<Unrated>>,
     /// An operator's command moves the partition to another log and was not seen to its end.
     pub unfinished: bool,
+}
+
+/// Where a partition's rated requests may be missing from their topic: those of one bucket from here up to its watermark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unrated {
+    pub from: Position,
+    /// By which price table they were rated.
+    pub prices: String,
 }
 
 /// What became of a namespace that was made ours.
@@ -257,6 +284,23 @@ pub struct UsersPage {
     pub freshness: Freshness,
 }
 
+/// What decides about a quota in a month.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuotaFacts {
+    /// Of the tenant as a whole, and of the user who was asked for.
+    pub assigned: Whose<Assignments>,
+    /// By day of the month, from 1.
+    pub days: Whose<BTreeMap<u32, Spent>>,
+    pub freshness: Freshness,
+}
+
+/// A tenant's, and a user's of it; the user's is the default where only the tenant was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whose<T> {
+    pub tenant: T,
+    pub user: T,
+}
+
 /// The API's side. Answers are about one tenant; reads of one answer may be a moment apart.
 pub trait Reader: Send + Sync + 'static {
     /// `month` selects the month of [`OutputCount::month`].
@@ -280,6 +324,12 @@ pub trait Reader: Send + Sync + 'static {
         first: Month,
         last: Month,
     ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>>;
+
+    /// In one round trip.
+    fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>>;
+
+    /// Costs of a month that are not what the price table said, by model, of all tenants.
+    fn mismatches(&self, month: Month) -> BoxFuture<'_, Result<BTreeMap<Model, Mismatch>, StoreError>>;
 
     /// Whether the store answers, and there is something that it can tell.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;

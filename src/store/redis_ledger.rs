@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use futures::future::try_join_all;
 use redis::{Cmd, Value, cmd};
 use tokio::sync::Mutex;
@@ -13,13 +14,14 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::position::TopicPartition;
 use crate::domain::seen::{Expired, Generation, SeenId, Tier};
 
-use super::call::{Call, Frame, MOST_EVENTS};
-use super::draft::{Ask, Draft};
+use super::call::{Call, Frame, MOST_EVENTS, read_unrated};
+use super::draft::{Ask, Draft, Rules};
 use super::keys::{self, Keyspace};
 use super::link::{Link, is_no_script};
 use super::namespace::Namespace;
 use super::reply::{self, parse_watermark, text, unreadable};
 use super::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError, tiers};
+use crate::quota::plans::Plans;
 
 /// The script that applies a flush: what reads its arguments, and what it does with them.
 pub const APPLY: &str = concat!(include_str!("call.lua"), include_str!("apply.lua"));
@@ -35,6 +37,8 @@ pub struct RedisLedger {
     script: Arc<str>,
     sha: Arc<str>,
     stamps: Stamps,
+    /// Whose thresholds are watched; none where nobody is to be told.
+    watched: Option<Arc<ArcSwap<Plans>>>,
     /// By bucket: two flushes of this process would only get into each other's way.
     turns: Vec<Mutex<()>>,
 }
@@ -45,12 +49,19 @@ impl RedisLedger {
         let frame = Frame { keyspace, retention, caps: Caps::STANDARD };
         let turns = Bucket::all().map(|_| Mutex::default()).collect();
         let stamps = Stamps::default();
-        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, turns }.with_script(APPLY)
+        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, watched: None, turns }
+            .with_script(APPLY)
     }
 
     /// Other caps in the place of [`Caps::STANDARD`].
     pub fn with_caps(mut self, caps: Caps) -> Self {
         self.frame.caps = caps;
+        self
+    }
+
+    /// Has thresholds watched, and a notice put into the outbox for each that is passed.
+    pub fn watching(mut self, plans: Arc<ArcSwap<Plans>>) -> Self {
+        self.watched = Some(plans);
         self
     }
 
@@ -86,7 +97,7 @@ impl RedisLedger {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn prepare_call(&self, flush: &Flush) -> Result<Result<(Call, Capped), Outcome>, StoreError> {
+    pub async fn prepare_call(&self, flush: &Flush) -> Result<Result<(Call, Noted), Outcome>, StoreError> {
         if flush.seen.len() > MOST_EVENTS {
             return Ok(Err(Outcome::TooLarge));
         }
@@ -94,21 +105,24 @@ impl RedisLedger {
         if flush.seen.is_empty() {
             // Nothing is added, so nothing that is stored matters.
             let call = Call::of(flush, &Draft::default(), &self.frame, &next_stamp, Tier::SMALLEST);
-            return Ok(Ok((call, Capped::default())));
+            return Ok(Ok((call, Noted::default())));
         }
         let keyspace = &self.frame.keyspace;
-        let ask = Ask::of(flush, keyspace);
+        let plans = self.watched.as_ref().map(|plans| plans.load());
+        let rules = Rules { keyspace, caps: &self.frame.caps, watched: plans.as_ref().map(|plans| &***plans) };
+        let ask = Ask::of(flush, rules);
         let answers = self.link.pipeline(&ask.pipeline()).await?;
-        let found = ask.read(answers, self.frame.caps)?;
+        let found = ask.read(answers)?;
         if found.watermark != flush.from {
             return Ok(Err(Outcome::Moved(found.watermark)));
         }
-        let crowds = found.crowds(keyspace);
+        let crowds = found.crowds();
         let shared =
             if crowds.is_empty() { Vec::new() } else { self.texts(crowds.iter().map(|crowd| &crowd.key)).await? };
-        let draft = found.add(keyspace, &crowds, shared)?;
+        let draft = found.add(&crowds, shared)?;
         let first_tier = self.first_tier(flush, &draft).await?;
-        Ok(Ok((Call::of(flush, &draft, &self.frame, &next_stamp, first_tier), draft.capped)))
+        let noted = Noted { capped: draft.capped, notices: draft.notices };
+        Ok(Ok((Call::of(flush, &draft, &self.frame, &next_stamp, first_tier), noted)))
     }
 
     async fn texts(&self, keys: impl Iterator<Item = &String>) -> Result<Vec<Option<String>>, StoreError> {
@@ -147,46 +161,64 @@ impl Ledger for RedisLedger {
     }
 
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
-        let fields = [keys::watermark_field(partition), keys::log_field(partition), keys::resume_field(partition)];
+        let fields = [
+            keys::watermark_field(partition),
+            keys::log_field(partition),
+            keys::resume_field(partition),
+            keys::unrated_field(partition),
+        ];
         let stands = try_join_all(Bucket::all().map(|bucket| {
             let (state, fields) = (self.frame.keyspace.state(bucket), &fields);
             async move {
                 let stored = self.link.query(cmd("HMGET").arg(&state).arg(fields)).await?;
                 let Value::Array(stored) = &stored else { return Err(unreadable(&stored)) };
-                let [watermark, log_time, resume] = stored.as_slice() else { return Err(unreadable(&Value::Nil)) };
+                let [watermark, log_time, resume, unrated] = stored.as_slice() else {
+                    return Err(unreadable(&Value::Nil));
+                };
                 let watermark = (*watermark != Value::Nil).then(|| parse_watermark(&state, watermark)).transpose()?;
                 let log_time = text(log_time).and_then(|log_time| log_time.parse().ok()).unwrap_or(0);
-                Ok((watermark, TimeMs(log_time), *resume != Value::Nil))
+                let unrated = text(unrated)
+                    .map(|text| read_unrated(text).ok_or_else(|| reply::damaged(&state, keys::UNRATED, text)));
+                Ok((watermark, TimeMs(log_time), *resume != Value::Nil, unrated.transpose()?))
             }
         }))
         .await?;
         Ok(Standing {
             watermarks: stands.iter().map(|(watermark, ..)| *watermark).collect(),
-            log_times: stands.iter().map(|(_, log_time, _)| *log_time).collect(),
-            unfinished: stands.iter().any(|(.., unfinished)| *unfinished),
+            log_times: stands.iter().map(|(_, log_time, ..)| *log_time).collect(),
+            unfinished: stands.iter().any(|(_, _, unfinished, _)| *unfinished),
+            unrated: stands.into_iter().map(|(.., unrated)| unrated).collect(),
         })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
         let _turn = self.turns[flush.bucket.index()].lock().await;
         for _ in 0..MOST_READINGS {
-            let (call, capped) = match self.prepare_call(flush).await? {
+            let (call, noted) = match self.prepare_call(flush).await? {
                 Ok(prepared) => prepared,
                 Err(outcome) => return Ok(outcome),
             };
             if let Some(outcome) = self.send(flush, &call).await? {
-                return Ok(with_capped(outcome, capped));
+                return Ok(with_noted(outcome, noted));
             }
         }
         Err(StoreError::Refused(format!("other workers came between {MOST_READINGS} times in a row")))
     }
 }
 
-fn with_capped(outcome: Outcome, more: Capped) -> Outcome {
+/// What a call will have done, if it is applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Noted {
+    pub capped: Capped,
+    pub notices: usize,
+}
+
+fn with_noted(outcome: Outcome, noted: Noted) -> Outcome {
     match outcome {
         // Outputs are the script's to know.
-        Outcome::Applied { expired, capped } => {
-            Outcome::Applied { expired, capped: Capped { outputs: capped.outputs, ..more } }
+        Outcome::Applied { expired, capped, .. } => {
+            let capped = Capped { outputs: capped.outputs, ..noted.capped };
+            Outcome::Applied { expired, capped, notices: noted.notices }
         }
         other => other,
     }
@@ -228,7 +260,7 @@ fn read_outcome(answer: &Value, flush: &Flush, call: &Call, state: &str) -> Resu
             // The parts of a tier go one after the other.
             let rest = flush.expire.and_then(Expired::next);
             let expired = rest.or_else(|| tiers::expired(expired));
-            Outcome::Applied { expired, capped: Capped { outputs, ..Capped::default() } }
+            Outcome::Applied { expired, capped: Capped { outputs, ..Capped::default() }, notices: 0 }
         }
         ["repeated", pairs @ ..] => {
             let repeats: Option<Vec<_>> = pairs.chunks(2).map(|pair| read_repeat(pair, &call.order)).collect();

@@ -10,11 +10,11 @@ use redis::{FromRedisValue, Pipeline, Value, cmd, pipe};
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::{Month, TimeMs};
-use crate::domain::counters::{Counters, DayUsage, MonthSums, MonthUsage, Overflow};
+use crate::domain::counters::{Counters, DayUsage, Mismatch, MonthSums, MonthUsage, Overflow};
 use crate::domain::delta::Scope;
 use crate::domain::event::Output;
 use crate::domain::gap::{Gap, Gaps};
-use crate::domain::ids::{OutputId, OutputKind, TenantId, UserId};
+use crate::domain::ids::{Model, OutputId, OutputKind, TenantId, UserId};
 use crate::domain::position::TopicPartition;
 
 use super::cells::{self, Damage};
@@ -22,7 +22,8 @@ use super::keys::{self, Keyspace, LAYOUT_VERSION};
 use super::link::Link;
 use super::reply::damaged;
 use super::{
-    Freshness, OutputCount, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Unfit, Usage, UserCursor, UsersPage,
+    Freshness, OutputCount, QuotaFacts, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Unfit, Usage,
+    UserCursor, UsersPage,
 };
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
@@ -30,13 +31,13 @@ const USERS_AT_A_TIME: usize = 500;
 
 #[derive(Clone)]
 pub struct RedisReader {
-    link: Arc<Link>,
-    keyspace: Keyspace,
+    pub(super) link: Arc<Link>,
+    pub(super) keyspace: Keyspace,
     /// The topics that count: what Redis knows of others says nothing about freshness.
     topics: Arc<[String]>,
 }
 
-type Hash = Vec<(String, String)>;
+pub(super) type Hash = Vec<(String, String)>;
 
 impl RedisReader {
     pub fn new(link: Arc<Link>, keyspace: Keyspace, topics: &[String]) -> Self {
@@ -114,7 +115,7 @@ impl RedisReader {
     }
 
     /// What a bucket's state says of the answers that come from it.
-    fn freshness(&self, state: &Hash, key: &str) -> Result<Freshness, StoreError> {
+    pub(super) fn freshness(&self, state: &Hash, key: &str) -> Result<Freshness, StoreError> {
         check_counting(state, key)?;
         Ok(Freshness { as_of: self.as_of(state, key)?, gaps: read_gaps(state, key)? })
     }
@@ -291,7 +292,7 @@ fn read_months(texts: &[String], key: &str) -> Result<Vec<Month>, StoreError> {
 }
 
 /// Reads a user's text or a tenant's cells.
-fn read_month(answer: Value, key: impl Fn() -> String) -> Result<MonthSums, StoreError> {
+pub(super) fn read_month(answer: Value, key: impl Fn() -> String) -> Result<MonthSums, StoreError> {
     let corrupt = |Damage(detail)| StoreError::Corrupt { key: key(), detail };
     match answer {
         Value::Nil => Ok(MonthSums::default()),
@@ -330,7 +331,7 @@ fn sort_value(sort: Sort, total: &Counters) -> i64 {
     }
 }
 
-fn parse<T: FromRedisValue>(value: Value, key: impl Fn() -> String) -> Result<T, StoreError> {
+pub(super) fn parse<T: FromRedisValue>(value: Value, key: impl Fn() -> String) -> Result<T, StoreError> {
     T::from_redis_value(value).map_err(|error| StoreError::Corrupt { key: key(), detail: error.to_string() })
 }
 
@@ -392,6 +393,14 @@ impl Reader for RedisReader {
         last: Month,
     ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>> {
         self.read_days(scope, first, last).boxed()
+    }
+
+    fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
+        self.read_quota(scope, month).boxed()
+    }
+
+    fn mismatches(&self, month: Month) -> BoxFuture<'_, Result<BTreeMap<Model, Mismatch>, StoreError>> {
+        self.read_mismatches(month).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

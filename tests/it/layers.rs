@@ -17,7 +17,7 @@ enum Others {
     AllBut(&'static [&'static str]),
 }
 
-const EVERY_LAYER: &[&str] = &["domain", "quota", "ingest", "store", "api", "ops", "cli", "app"];
+const EVERY_LAYER: &[&str] = &["domain", "pricing", "quota", "ingest", "store", "api", "ops", "cli", "app"];
 
 /// A new folder under src/ needs a row here.
 const LAYERS: &[Layer] = &[
@@ -26,19 +26,32 @@ const LAYERS: &[Layer] = &[
         ours: &[],
         others: Others::Only(&["std", "chrono", "thiserror", "xxhash_rust", "siphasher"]),
     },
-    Layer { name: "quota", ours: &["domain"], others: Others::Only(&["std"]) },
+    Layer {
+        name: "pricing",
+        ours: &["domain"],
+        others: Others::Only(&["std", "chrono", "thiserror", "serde", "toml", "xxhash_rust"]),
+    },
+    Layer {
+        name: "quota",
+        ours: &["domain"],
+        others: Others::Only(&["std", "chrono", "thiserror", "serde", "toml", "humantime"]),
+    },
     Layer {
         name: "ingest",
-        ours: &["domain", "store", "ops"],
+        ours: &["domain", "pricing", "quota", "store", "ops"],
         others: Others::AllBut(&["redis", "axum", "tower_http", "utoipa", "utoipa_axum"]),
     },
     Layer {
         name: "store",
-        ours: &["domain"],
+        ours: &["domain", "quota"],
         // It returns facts: whoever called it counts and logs.
         others: Others::AllBut(&["rdkafka", "axum", "tracing", "prometheus"]),
     },
-    Layer { name: "api", ours: &["domain", "quota", "store", "ops"], others: Others::AllBut(&["rdkafka", "redis"]) },
+    Layer {
+        name: "api",
+        ours: &["domain", "pricing", "quota", "store", "ops"],
+        others: Others::AllBut(&["rdkafka", "redis"]),
+    },
     Layer { name: "ops", ours: &[], others: Others::AllBut(&["rdkafka", "redis"]) },
     Layer { name: "cli", ours: EVERY_LAYER, others: Others::All },
     Layer { name: "app", ours: EVERY_LAYER, others: Others::All },
@@ -58,8 +71,8 @@ const NOT_PURE: &[&str] = &["tokio", "tokio_util", "futures", "rdkafka", "redis"
 const FLOATS: &[(&str, &str)] = &[("src/ops/metrics.rs", "Prometheus has no other numbers")];
 
 /// Lines of Rust that are code: neither blank nor a comment. The core was held to 6,000; what an operator needs when
-/// state is lost, and what readers of dead letters need, came on top.
-const MAX_LINES: usize = 10_000;
+/// state is lost, and what readers of dead letters need, came on top; then prices, quotas and notices.
+const MAX_LINES: usize = 13_500;
 const MAX_FILE_LINES: usize = 400;
 
 #[test]

@@ -174,7 +174,7 @@ impl<'e> Story<'e> {
             let cell = if kind.as_str() == "website" { 7 } else { 6 };
             (rows[0][cell], rows[1][cell]) = (count.month, count.all_time);
         }
-        let percent = |row: &Row| i64::from(assess(row[1] + row[2], self.config.limits).percent);
+        let percent = |row: &Row| i64::from(assess(row[1] + row[2], &self.config.plans.load().default.1.user).percent);
         rows.iter_mut().for_each(|row| row[5] = user.map_or(0, |_| percent(row)));
         Ok(rows)
     }

@@ -46,7 +46,10 @@ fields! {
     tokens_in = "tokensIn", tokens_out = "tokensOut", total_tokens = "totalTokens",
     cached_tokens = "cachedTokens", reasoning_tokens = "reasoningTokens", cost_cents = "costCents",
     latency_ms = "latencyMs", tool_invocations = "toolInvocations", output = "output",
-    output_id = "outputId", kind = "kind",
+    output_id = "outputId", kind = "kind", provider = "provider", cache_write_tokens = "cacheWriteTokens",
+    // A quota.
+    plan = "plan", limits = "limits", inherit = "inherit", effective_from = "effectiveFrom", tokens = "tokens",
+    soft = "soft", hard = "hard", grace_seconds = "graceSeconds", thresholds = "thresholds",
     // What a bare record has instead of an envelope.
     request_id = "requestId", created_at = "createdAt",
 }
@@ -113,6 +116,24 @@ impl<'a> Field<'a> {
             "an object" => serde_json::from_str(self.json)
                 .map_err(|fault| self.invalid(&format!("is not read: {fault}; send each name once, in Unicode text"))),
             other => Err(self.invalid(&format!("is {other}; send an object"))),
+        }
+    }
+
+    /// The field as what a JSON array holds, each as its raw text.
+    pub(super) fn array(self) -> Result<Vec<&'a RawValue>, Reject> {
+        match sort(self.json()?) {
+            "an array" => {
+                serde_json::from_str(self.json).map_err(|fault| self.invalid(&format!("is not read: {fault}")))
+            }
+            other => Err(self.invalid(&format!("is {other}; send an array"))),
+        }
+    }
+
+    pub(super) fn is_true(self) -> Result<bool, Reject> {
+        match self.json {
+            "null" | "false" => Ok(false),
+            "true" => Ok(true),
+            other => Err(self.invalid(&format!("is {}; send true or leave it out", sort(other)))),
         }
     }
 

@@ -8,6 +8,7 @@
 //! as a whole comes first (broken JSON, a name that stands twice), then the envelope, the data, and last the
 //! event's time against the record's.
 
+mod assigned;
 mod count;
 mod event;
 mod field;

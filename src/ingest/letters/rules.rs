@@ -78,6 +78,6 @@ fn saves_output(event: &Event) -> bool {
     match &event.body {
         Body::Usage(usage) => usage.output.is_some(),
         Body::OutputCreated(_) => true,
-        Body::OutputDeleted(_) => false,
+        Body::OutputDeleted(_) | Body::QuotaAssigned(_) => false,
     }
 }

@@ -9,7 +9,7 @@ fn event(tenant: &str, source: &str, id: &str, output: &str) -> Event {
         source: Source::new(source).expect("an id"),
         time: DateTime::from_timestamp(1_764_000_000, 0).expect("a time"),
         tenant: TenantId::new(tenant).expect("an id"),
-        user: UserId::new("alice").expect("an id"),
+        user: Some(UserId::new("alice").expect("an id")),
         body: Body::OutputCreated(Output {
             kind: OutputKind::new("website").expect("an id"),
             id: OutputId::new(output).expect("an id"),

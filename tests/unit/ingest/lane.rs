@@ -32,6 +32,7 @@ fn lane(behind: Bucket) -> Lane {
     let mut standing = Standing {
         watermarks: vec![Some(Position::after(Offset(4), record(4, "acme").fingerprint())); usize::from(BUCKETS)],
         log_times: vec![TimeMs(START_MS + 2 * DAY_MS); usize::from(BUCKETS)],
+        unrated: Vec::new(),
         unfinished: false,
     };
     standing.watermarks[behind.index()] = Some(Position::START);
@@ -68,7 +69,7 @@ fn what_is_counted_again_is_of_the_log_time_that_it_was_and_no_id_is_of_an_earli
     take(&mut lane, 4, "acme");
     take(&mut lane, 5, "acme");
     let departure = lane.depart(clock::instant(), &Limits::STANDARD, 1, true);
-    let at = |tenant: &str| departure.batch.events[bucket(tenant).index()][0].log_time();
+    let at = |tenant: &str| departure.batch.events[bucket(tenant).index()][0].counted().log_time;
     assert_eq!(at("globex"), TimeMs(START_MS));
     assert_eq!(at("acme"), TimeMs(START_MS + 2 * DAY_MS));
     // A reader of the bucket that is behind must not be told that it is as fresh as the others.

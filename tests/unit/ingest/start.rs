@@ -12,7 +12,7 @@ fn check(some: &[Option<Position>], rest: Option<Position>, log: (i64, i64, Opti
     let mut stored = vec![rest; usize::from(BUCKETS)];
     stored[..some.len()].copy_from_slice(some);
     let facts = LogFacts { first: Offset(log.0), end: Offset(log.1), committed: log.2.map(Offset) };
-    let standing = Standing { watermarks: stored, log_times: Vec::new(), unfinished: false };
+    let standing = Standing { watermarks: stored, log_times: Vec::new(), unrated: Vec::new(), unfinished: false };
     match (start(&TopicPartition::new("t", 0), &standing, facts), expected) {
         (Ok(found), Ok(expected)) => assert_eq!(found, Offset(expected)),
         (Err(failure), Err(expected)) => assert!(failure.to_string().contains(expected), "{failure}"),
@@ -47,7 +47,8 @@ fn a_log_without_the_next_record_has_a_gap_or_is_another_one() {
 
 #[test]
 fn a_partition_that_is_being_moved_to_another_log_is_not_started() {
-    let mut standing = Standing { watermarks: vec![None; 64], log_times: Vec::new(), unfinished: true };
+    let mut standing =
+        Standing { watermarks: vec![None; 64], log_times: Vec::new(), unrated: Vec::new(), unfinished: true };
     let facts = LogFacts { first: Offset(0), end: Offset(9), committed: None };
     let partition = TopicPartition::new("t", 0);
     assert_eq!(start(&partition, &standing, facts), Err(Failure::Unfinished { partition: partition.clone() }));

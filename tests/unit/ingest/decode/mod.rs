@@ -88,7 +88,7 @@ fn a_structured_event_is_read_whole() {
         ),
     ));
     assert_eq!((event.id.as_str(), event.source.as_str()), ("e1", "/svc"));
-    assert_eq!((event.tenant.as_str(), event.user.as_str()), ("acme", "alice"));
+    assert_eq!((event.tenant.as_str(), event.user.as_ref().map(|user| user.as_str())), ("acme", Some("alice")));
     assert_eq!(event.time, chrono::DateTime::parse_from_rfc3339(TIME).expect("a time"));
     let Body::Usage(usage) = event.body else { panic!("not usage") };
     assert_eq!((usage.assistant.as_str(), usage.model.as_str()), ("a", "m"));

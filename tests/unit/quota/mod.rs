@@ -1,9 +1,11 @@
 use super::*;
+use crate::domain::quota::Limit;
 
 #[track_caller]
 fn check(used: i64, limit: i64, percent: u8) {
-    let expected = Assessment { limit_tokens: limit, used_tokens: used, percent };
-    assert_eq!(assess(used, Limits { tokens: limit }), expected);
+    let expected = Assessment { limit_tokens: Some(limit), used_tokens: used, percent };
+    let tokens = Limit { soft: Some(limit), hard: None };
+    assert_eq!(assess(used, &Limits { tokens, ..Limits::default() }), expected);
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! Word that a threshold of a quota was passed: what it says, as it waits in a bucket's outbox to be sent.
+
+use serde_json::json;
+
+use crate::domain::calendar::Month;
+use crate::domain::delta::Scope;
+use crate::domain::money::NanoDollars;
+use crate::domain::quota::Metric;
+use crate::quota::passing::Passing;
+
+use super::keys::encode;
+
+/// One notice. Whatever worker makes it, it is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub scope: Scope,
+    pub month: Month,
+    pub passing: Passing,
+}
+
+impl Notice {
+    /// The CloudEvent's id: `tenant:user:month:metric:threshold`, the user empty for the tenant as a whole.
+    pub fn id(&self) -> String {
+        let Scope { tenant, user } = &self.scope;
+        let user = user.as_ref().map(|user| encode(user.as_str())).unwrap_or_default();
+        let Passing { metric, threshold, .. } = &self.passing;
+        format!("{}:{user}:{}:{}:{threshold}", encode(tenant.as_str()), self.month, metric.as_str())
+    }
+
+    /// The CloudEvent `ai.quota.notice.v1`, of which schemas/ has the description.
+    pub fn to_json(&self, source: &str) -> String {
+        let Self { scope: Scope { tenant, user }, month, passing } = self;
+        let Passing { metric, threshold, also, limit, used, at, plan } = passing;
+        let amount = |amount: i64| match metric {
+            Metric::Tokens => json!(amount),
+            Metric::Cost => cents(amount),
+        };
+        let (limit_name, used_name) = match metric {
+            Metric::Tokens => ("limitTokens", "usedTokens"),
+            Metric::Cost => ("limitCents", "usedCents"),
+        };
+        let mut data = json!({
+            "tenantId": tenant.as_str(),
+            "month": month.to_string(),
+            "metric": metric.as_str(),
+            "threshold": threshold.to_string(),
+            "alsoPassed": also.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "percent": i64::try_from(i128::from(*used) * 100 / i128::from((*limit).max(1))).unwrap_or(i64::MAX),
+        });
+        data[limit_name] = amount(*limit);
+        data[used_name] = amount(*used);
+        if let Some(user) = user {
+            data["userId"] = json!(user.as_str());
+        }
+        if let Some(plan) = plan {
+            data["plan"] = json!(plan.as_str());
+        }
+        let time = at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let event = json!({
+            "specversion": "1.0", "type": "ai.quota.notice.v1", "source": source, "id": self.id(), "time": time,
+            "datacontenttype": "application/json", "data": data,
+        });
+        event.to_string()
+    }
+}
+
+/// Exact decimal text: a JSON number would pass through a float in too many readers.
+fn cents(nanos: i64) -> serde_json::Value {
+    json!(NanoDollars(nanos).to_cents())
+}

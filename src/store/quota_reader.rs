@@ -1,0 +1,83 @@
+//! What decides about quotas, and what prices were not as expected: the API's side in Redis, beside `redis_reader.rs`.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+use redis::{Value, cmd, pipe};
+
+use crate::domain::bucket::Bucket;
+use crate::domain::calendar::Month;
+use crate::domain::counters::{Mismatch, MonthSums};
+use crate::domain::delta::Scope;
+use crate::domain::ids::{Model, UserId};
+use crate::domain::quota::{Assignments, Spent};
+
+use super::cells::{self, Damage};
+use super::keys::quota_field;
+use super::redis_reader::{Hash, RedisReader, parse, read_month};
+use super::{QuotaFacts, StoreError, Whose, assigned};
+
+/// The most days of a month.
+const DAYS: u32 = 31;
+
+impl RedisReader {
+    pub(super) async fn read_quota(&self, scope: &Scope, month: Month) -> Result<QuotaFacts, StoreError> {
+        let tenant = Scope { tenant: scope.tenant.clone(), user: None };
+        let state = self.keyspace.state(Bucket::of(&scope.tenant));
+        let (quota, of_tenant) = (self.keyspace.quota(&scope.tenant), self.keyspace.month(&tenant, month));
+        let of_user = self.keyspace.month(scope, month);
+        // The days alone: a tenant may have thousands of other cells.
+        let mut names: Vec<_> = (1..=DAYS).map(cells::day_cell).collect();
+        names.push(cells::CROWD.to_owned());
+        let whose: &[_] = if scope.user.is_some() { &[None, scope.user.as_ref()] } else { &[None] };
+        let fields: Vec<_> = whose.iter().map(|user| quota_field(*user)).collect();
+        let mut ask = pipe();
+        ask.cmd("HGETALL").arg(&state);
+        ask.cmd("HMGET").arg(&quota).arg(fields).cmd("HMGET").arg(&of_tenant).arg(&names);
+        if scope.user.is_some() {
+            ask.cmd("GET").arg(&of_user);
+        }
+        let mut answers = self.link.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let freshness = self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?;
+        let mut texts = parse::<Vec<Option<String>>>(next(), || quota.clone())?.into_iter();
+        let mut assignments = || match texts.next().flatten() {
+            Some(text) => {
+                assigned::from_text(&text).map_err(|Damage(detail)| StoreError::Corrupt { key: quota.clone(), detail })
+            }
+            None => Ok(Assignments::default()),
+        };
+        let assigned = Whose { tenant: assignments()?, user: assignments()? };
+        let mut sums = MonthSums::default();
+        for (name, text) in names.iter().zip(parse::<Vec<Option<String>>>(next(), || of_tenant.clone())?) {
+            let read = text.map_or(Ok(()), |text| cells::read_cell(&mut sums, name, &text));
+            read.map_err(|Damage(detail)| StoreError::Corrupt { key: of_tenant.clone(), detail })?;
+        }
+        let used = read_month(next(), || of_user.clone())?;
+        let own = scope.user.as_ref().is_some_and(|user| *user != UserId::other());
+        if own && sums.crowd > 0 && used.days.is_empty() {
+            return Err(StoreError::Crowded { month });
+        }
+        Ok(QuotaFacts { assigned, days: Whose { tenant: days(&sums), user: days(&used) }, freshness })
+    }
+
+    pub(super) async fn read_mismatches(&self, month: Month) -> Result<BTreeMap<Model, Mismatch>, StoreError> {
+        let asked = Bucket::all().map(|bucket| async move {
+            let key = self.keyspace.mismatches(bucket, month);
+            let answer = self.link.query(cmd("HGETALL").arg(&key)).await?;
+            let cells = parse::<Hash>(answer, || key.clone())?;
+            let read = cells.iter().map(|(name, text)| cells::read_mismatch(name, text));
+            read.collect::<Result<Vec<_>, _>>().map_err(|Damage(detail)| StoreError::Corrupt { key, detail })
+        });
+        let mut all: BTreeMap<Model, Mismatch> = BTreeMap::new();
+        for (model, more) in try_join_all(asked).await?.into_iter().flatten() {
+            let sum = all.entry(model.clone()).or_default();
+            sum.add(&more).map_err(|overflow| StoreError::Unusable(format!("mismatches of {model}: {overflow}")))?;
+        }
+        Ok(all)
+    }
+}
+
+fn days(sums: &MonthSums) -> BTreeMap<u32, Spent> {
+    sums.days.iter().map(|(day, sum)| (*day, Spent { tokens: sum.tokens, cost: sum.cost.0 })).collect()
+}
