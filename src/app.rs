@@ -8,11 +8,12 @@ use axum::Router;
 use clap::ValueEnum;
 use rdkafka::ClientConfig;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, ApiState};
-use crate::cli::settings::Config;
+use crate::cli::{policy, settings::Config};
 use crate::ingest::dead_letter::KafkaDeadLetters;
 use crate::ingest::decode::Reason;
 use crate::ingest::job::{Tools, Trouble};
@@ -51,6 +52,10 @@ const PING_AGAIN: Duration = Duration::from_millis(250);
 /// When a port can't be had, or the worker can't go on.
 pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (metrics, health) = (Arc::new(Metrics::new(&Reason::ALL.map(Reason::as_str))?), Health::default());
+    let (hangups, reloading, counts) = (signal(SignalKind::hangup())?, config.clone(), Arc::clone(&metrics));
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+        policy::watch(hangups, reloading, &counts).await;
+    }));
     // Every part holds its latch before anyone can ask: nothing is ready before it says so.
     let worker = (role != Role::Api).then(|| worker(config, Limits::STANDARD, &health, &metrics)).transpose()?;
     let api = (role != Role::Worker).then(|| (reader(config), health.part("api")));

@@ -6,6 +6,7 @@
 
 mod answer;
 mod params;
+mod prices;
 mod problem;
 mod stats;
 mod usage;
@@ -122,6 +123,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(users::users))
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(usage::user_usage))
+        .routes(routes!(prices::prices))
+        .routes(routes!(prices::mismatches))
         .routes(routes!(openapi_json))
         .routes(routes!(version))
 }

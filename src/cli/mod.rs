@@ -6,6 +6,8 @@ pub mod dlq;
 pub mod emit;
 pub mod healthcheck;
 pub mod offsets;
+pub mod policy;
+pub mod price;
 pub mod settings;
 
 use std::process::ExitCode;
@@ -68,6 +70,14 @@ enum Command {
         /// Also produce lines that are not valid events; they end in the dead-letter topic.
         #[arg(long)]
         lenient: bool,
+    },
+    /// Explain what one usage event costs: the price used, the arithmetic, the rounding.
+    Price {
+        /// The file of one JSON event, or - for standard input.
+        event: String,
+        /// As JSON, with exact decimals as text.
+        #[arg(long)]
+        json: bool,
     },
     /// Look at dead letters, and replay those that can be counted now.
     Dlq {
@@ -162,6 +172,14 @@ fn run_with(command: Command, config: Config) -> ExitCode {
                 ended => ended.map(drop),
             }
         }
+        Command::Price { event, json } => match price::run(&config.prices.load(), &event, json) {
+            Ok(()) => Ok(()),
+            Err(price::Refusal::NoEvent(why)) => {
+                eprintln!("indelible: {event}: {why}");
+                return EXIT_USAGE.into();
+            }
+            Err(price::Refusal::Failed(error)) => Err(error),
+        },
         Command::Healthcheck => healthcheck::run(config.ops_listen),
         Command::Schema { .. } | Command::Completions { .. } => Ok(()),
     };

@@ -16,6 +16,8 @@ use crate::quota::plans::Plans;
 use crate::store::link::Target;
 use crate::store::{Caps, Retention};
 
+use super::policy::{self, Files};
+
 /// The settings as given. Defaults stand here and nowhere else.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
@@ -65,6 +67,9 @@ pub struct Settings {
     /// The dead-letter topic [default: <topic>.dlq]
     #[arg(long, env = "INDELIBLE_DLQ_TOPIC", global = true)]
     dlq_topic: Option<String>,
+    /// The price table, a TOML file; the list prices that are built in where none is named. Read again on SIGHUP.
+    #[arg(long, env = "INDELIBLE_PRICES", global = true)]
+    prices: Option<String>,
     /// A user's tokens a month, from 1.
     #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
     quota_tokens: String,
@@ -96,6 +101,8 @@ pub struct Config {
     pub retention: Retention,
     pub caps: Caps,
     pub dlq_topic: Option<String>,
+    /// What is read again on SIGHUP.
+    pub files: Files,
     /// Replaced while the process runs when the file is read again; all clones share it.
     pub plans: Arc<ArcSwap<Plans>>,
     /// Likewise.
@@ -144,6 +151,11 @@ impl Settings {
         if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
             faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter));
         }
+        let files = Files { prices: self.prices.as_ref().map(Into::into) };
+        let prices = policy::prices(files.prices.as_deref()).unwrap_or_else(|why| {
+            why.iter().for_each(|why| faults.add("PRICES", why));
+            Table::default()
+        });
         Config {
             kafka: self.kafka(faults),
             topics,
@@ -165,7 +177,8 @@ impl Settings {
             caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
             plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(tokens))),
-            prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),
+            files,
+            prices: Arc::new(ArcSwap::from_pointee(prices)),
             drain: Duration::from_millis(drain_ms.unsigned_abs()),
             log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },
             log_filter: self.log_filter.clone(),

@@ -13,6 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
+use crate::domain::event::Body;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::Expired;
 use crate::ops::clock;
@@ -273,6 +274,15 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         }
     }
 
+    fn report_price(&self, Accepted { event, rated, .. }: &Accepted) {
+        if rated.unpriced {
+            self.metrics.unpriced();
+        }
+        if let (Some(_), Body::Usage(usage)) = (rated.mismatch, &event.body) {
+            self.metrics.mismatched(usage.model.as_str());
+        }
+    }
+
     fn report(&self, span: &Span, known: Known, capped: Capped, took: Duration) {
         let now = clock::now_ms();
         self.metrics.ended(Ending::Counted, span.events.len() as u64);
@@ -280,6 +290,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         self.metrics.ended(Ending::Conflict, known.conflicts);
         for accepted in &span.events {
             self.metrics.event_counted(now - accepted.event.time.timestamp_millis());
+            self.report_price(accepted);
         }
         if !span.events.is_empty() {
             self.metrics.flushed(span.events.len(), took);

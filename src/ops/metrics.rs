@@ -1,5 +1,7 @@
 //! Every metric of the process, behind verbs. No tenant, user, id or raw path ever becomes a label.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -37,6 +39,25 @@ impl Ending {
     }
 }
 
+/// How reading a file again ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    Ok,
+    /// The file has faults; what was in place stays.
+    Failed,
+}
+
+impl ReloadOutcome {
+    const ALL: [Self; 2] = [Self::Ok, Self::Failed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Handles to all metrics; cheap to call, resolved once.
 #[derive(Debug)]
 pub struct Metrics {
@@ -50,6 +71,9 @@ pub struct Metrics {
     flush_seconds: Histogram,
     store_errors: IntCounterVec,
     capped: IntCounterVec,
+    unpriced: IntCounter,
+    mismatches: Models,
+    reloads: IntCounterVec,
     rebalances: IntCounterVec,
     partitions: IntGauge,
     sessions: IntCounter,
@@ -58,6 +82,7 @@ pub struct Metrics {
 
 const STORE_ERRORS: [&str; 6] = ["unavailable", "refused", "corrupt", "unusable", "unfit", "not_counting"];
 const CAPPED: [&str; 4] = ["group", "tool", "user", "kind"];
+const RELOADED: [&str; 2] = ["prices", "plans"];
 const REBALANCES: [&str; 2] = ["assigned", "revoked"];
 
 impl Metrics {
@@ -94,6 +119,23 @@ impl Metrics {
                 "Requests, tool calls or outputs counted under \"other\": their own name was one too many.",
                 "name",
             )?,
+            unpriced: register(
+                &r,
+                IntCounter::new("indelible_unpriced_requests_total", "Counted requests whose cost nobody knows.")?,
+            )?,
+            mismatches: Models::new(counters(
+                &r,
+                "indelible_price_mismatches_total",
+                "Counted requests whose own cost is not what the price table says.",
+                "model",
+            )?),
+            reloads: register(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("indelible_reloads_total", "Times a file was read again."),
+                    &["file", "outcome"],
+                )?,
+            )?,
             rebalances: counters(&r, "indelible_rebalances_total", "Changes of the assignment.", "kind")?,
             partitions: register(&r, IntGauge::new("indelible_assigned_partitions", "Partitions assigned now.")?)?,
             sessions: register(&r, IntCounter::new("indelible_sessions_total", "Times the worker joined its group.")?)?,
@@ -114,6 +156,9 @@ impl Metrics {
         reject_reasons.iter().for_each(|reason| drop(self.rejects.with_label_values(&[reason])));
         STORE_ERRORS.iter().for_each(|kind| drop(self.store_errors.with_label_values(&[kind])));
         CAPPED.iter().for_each(|name| drop(self.capped.with_label_values(&[name])));
+        for file in RELOADED {
+            ReloadOutcome::ALL.iter().for_each(|end| drop(self.reloads.with_label_values(&[file, end.as_str()])));
+        }
         REBALANCES.iter().for_each(|kind| drop(self.rebalances.with_label_values(&[kind])));
         let build =
             Opts::new("indelible_build_info", "The running version.").const_label("version", env!("CARGO_PKG_VERSION"));
@@ -155,6 +200,21 @@ impl Metrics {
         self.capped.with_label_values(&[name]).inc_by(count.max(0).unsigned_abs());
     }
 
+    /// A request was counted that neither its event nor the price table has a cost for.
+    pub fn unpriced(&self) {
+        self.unpriced.inc();
+    }
+
+    /// A request of a model was counted whose own cost is not what the price table says.
+    pub fn mismatched(&self, model: &str) {
+        self.mismatches.of(model).inc();
+    }
+
+    /// `file` is one of [`RELOADED`].
+    pub fn reloaded(&self, file: &'static str, outcome: ReloadOutcome) {
+        self.reloads.with_label_values(&[file, outcome.as_str()]).inc();
+    }
+
     pub fn session_started(&self) {
         self.sessions.inc();
     }
@@ -188,6 +248,33 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+/// Counters by model. A producer may put anything there: the first names have their own, all others share one.
+#[derive(Debug)]
+struct Models {
+    counters: IntCounterVec,
+    known: Mutex<BTreeSet<String>>,
+}
+
+/// Names of models that a process shows.
+const MAX_MODELS: usize = 100;
+
+impl Models {
+    const fn new(counters: IntCounterVec) -> Self {
+        Self { counters, known: Mutex::new(BTreeSet::new()) }
+    }
+
+    fn of(&self, model: &str) -> IntCounter {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(model) {
+            if known.len() >= MAX_MODELS {
+                return self.counters.with_label_values(&["other"]);
+            }
+            known.insert(model.to_owned());
+        }
+        self.counters.with_label_values(&[model])
     }
 }
 

@@ -1,6 +1,6 @@
 //! A table's text into a table, or every fault of it at once with its line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use toml::de::{DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64;
@@ -230,6 +230,13 @@ impl Reader<'_> {
         }
         // Stable: of one length they stay in the order of the providers.
         patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.length()));
+        let starts: BTreeSet<u8> = patterns.iter().filter_map(|(pattern, _)| pattern.start()).collect();
+        let near = |start| {
+            let own = |pattern: &Pattern| pattern.start().is_none_or(|own| Some(own) == start);
+            patterns.iter().enumerate().filter(|(_, (pattern, _))| own(pattern)).map(|(index, _)| index).collect()
+        };
+        table.starting = starts.into_iter().map(|start| (start, near(Some(start)))).collect();
+        table.floating = near(None);
         (table.exact, table.patterns) = (exact, patterns);
     }
 }

@@ -40,8 +40,12 @@ pub struct Table {
     entries: Vec<Entry>,
     /// By the whole name of a model; of one name in the order of the file's providers.
     exact: HashMap<Box<str>, Vec<Series>>,
-    /// The longest first, then in the order of the file's providers.
+    /// The longest first, then in the order of the file's providers, then by their text.
     patterns: Vec<(Pattern, Series)>,
+    /// Indexes of those that a name may match, by its first byte, in the same order.
+    starting: HashMap<u8, Vec<usize>>,
+    /// Those that begin with a star: any name may match them.
+    floating: Vec<usize>,
 }
 
 /// All prices of one provider under one name or pattern.
@@ -155,8 +159,11 @@ impl Table {
         {
             return Some((entry, name));
         }
-        let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches(model));
-        matching.into_iter().find_map(|(pattern, series)| Some((in_force(series)?, pattern.as_str())))
+        let first = model.as_bytes().first();
+        let indexes = first.and_then(|first| self.starting.get(first)).unwrap_or(&self.floating);
+        let near = indexes.iter().filter_map(|index| self.patterns.get(*index));
+        let mut matching = near.filter(|(pattern, _)| pattern.matches(model));
+        matching.find_map(|(pattern, series)| Some((in_force(series)?, pattern.as_str())))
     }
 }
 

@@ -23,6 +23,11 @@ impl Pattern {
         self.parts.iter().map(|part| part.len()).sum()
     }
 
+    /// The first byte of every name that matches; none where the pattern begins with a star.
+    pub(super) fn start(&self) -> Option<u8> {
+        self.text.bytes().next().filter(|byte| *byte != b'*')
+    }
+
     pub(super) fn matches(&self, name: &str) -> bool {
         let [first, middle @ .., last] = self.parts.as_slice() else { return false };
         let Some(rest) = name.strip_prefix(&**first) else { return false };

@@ -87,6 +87,9 @@ pub(super) fn marked_up(units: i128, markup: Percent) -> Result<i128, Overflow> 
 
 /// What is charged for an exact sum: one rounding, of the unrounded sum.
 pub(super) fn charge(units: i128, markup: Percent) -> Result<NanoDollars, Overflow> {
+    if markup == Percent::default() {
+        return to_nanos(units);
+    }
     let scaled = marked_up(units, markup)?;
     amount(divide_half_even(scaled, UNITS_PER_NANO * Percent::WHOLE))
 }

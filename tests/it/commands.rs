@@ -75,6 +75,7 @@ fn schemas_completions_and_help_are_printed() {
         "demo",
         "emit",
         "dlq",
+        "price",
         "schema",
         "config",
         "offsets",

@@ -30,6 +30,8 @@ mod namespace;
 mod network_faults;
 mod operator;
 mod oracle;
+mod price_reload;
+mod prices;
 mod reader;
 mod readiness;
 mod real_requests;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod fake;
+mod prices;
 mod protocol;
 mod refusals;
 
