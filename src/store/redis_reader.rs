@@ -16,14 +16,16 @@ use crate::domain::event::Output;
 use crate::domain::gap::{Gap, Gaps};
 use crate::domain::ids::{Model, OutputId, OutputKind, TenantId, UserId};
 use crate::domain::position::TopicPartition;
+use crate::domain::quota::Assignments;
 
 use super::cells::{self, Damage};
 use super::keys::{self, Keyspace, LAYOUT_VERSION};
 use super::link::Link;
+use super::quota_reader::spent;
 use super::reply::damaged;
 use super::{
     Freshness, OutputCount, QuotaFacts, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Unfit, Usage,
-    UserCursor, UsersPage,
+    UserCursor, UsersPage, Whose,
 };
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
@@ -45,8 +47,9 @@ impl RedisReader {
     }
 
     async fn read_usage(&self, scope: &Scope, month: Month) -> Result<Usage, StoreError> {
-        let index = self.index(&scope.tenant).await?;
-        let mut usage = Usage { freshness: index.freshness.clone(), ..Usage::default() };
+        let mut index = self.index(&scope.tenant, scope.user.as_ref()).await?;
+        let (freshness, assigned) = (index.freshness.clone(), std::mem::take(&mut index.assigned));
+        let mut usage = Usage { freshness, assigned, ..Usage::default() };
         let kinds: Vec<&OutputKind> = index.kinds.keys().collect();
         let mut ask = pipe();
         self.ask_months(&mut ask, scope, &index.months);
@@ -57,12 +60,15 @@ impl RedisReader {
         }
         let mut answers = self.pipeline(&ask).await?.into_iter();
         let mut absent = Vec::new();
-        for (month, answer) in index.months.iter().zip(answers.by_ref()) {
-            let read = read_month(answer, || self.keyspace.month(scope, *month))?;
+        for (each, answer) in index.months.iter().zip(answers.by_ref()) {
+            let read = read_month(answer, || self.keyspace.month(scope, *each))?;
+            if *each == month && scope.user.is_some() {
+                usage.days = spent(&read);
+            }
             if read.usage.groups.is_empty() {
-                absent.push(*month);
+                absent.push(*each);
             } else {
-                usage.months.insert(*month, read.usage);
+                usage.months.insert(*each, read.usage);
             }
         }
         self.refuse_if_crowded(scope, &absent).await?;
@@ -99,18 +105,22 @@ impl RedisReader {
         Ok(())
     }
 
-    /// What must be known of a tenant before its counters can be named.
-    async fn index(&self, tenant: &TenantId) -> Result<TenantIndex, StoreError> {
+    /// What must be known of a tenant before its counters can be named; for a user what was assigned, too.
+    async fn index(&self, tenant: &TenantId, user: Option<&UserId>) -> Result<TenantIndex, StoreError> {
         let mut ask = pipe();
         let (state, months) = (self.keyspace.state(Bucket::of(tenant)), self.keyspace.months(tenant));
         let counts = self.keyspace.saved_counts(tenant);
         ask.cmd("HGETALL").arg(&state).cmd("SMEMBERS").arg(&months).cmd("HGETALL").arg(&counts);
+        if user.is_some() {
+            self.ask_assigned(&mut ask, tenant, user);
+        }
         let mut answers = self.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         Ok(TenantIndex {
             freshness: self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?,
             months: read_months(&parse::<Vec<String>>(next(), || months.clone())?, &months)?,
             kinds: read_counts(&parse::<Hash>(next(), || counts.clone())?, &counts)?,
+            assigned: self.read_assigned(next(), tenant)?,
         })
     }
 
@@ -175,7 +185,7 @@ impl RedisReader {
         after: Option<UserCursor>,
         limit: usize,
     ) -> Result<UsersPage, StoreError> {
-        let freshness = self.index(tenant).await?.freshness;
+        let freshness = self.index(tenant, None).await?.freshness;
         let index = self.keyspace.users(tenant, month);
         let names = self.link.query(cmd("ZRANGE").arg(&index).arg(0).arg(-1)).await?;
         let names = parse::<Vec<String>>(names, || index.clone())?;
@@ -231,7 +241,7 @@ impl RedisReader {
         first: Month,
         last: Month,
     ) -> Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError> {
-        let freshness = self.index(&scope.tenant).await?.freshness;
+        let freshness = self.index(&scope.tenant, None).await?.freshness;
         let months: Vec<Month> =
             std::iter::successors(Some(first), |month| Some(month.next())).take_while(|m| *m <= last).collect();
         let mut ask = pipe();
@@ -269,6 +279,8 @@ struct TenantIndex {
     months: Vec<Month>,
     /// Net saved outputs by month; the months of a kind that was only ever deleted are none.
     kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>>,
+    /// Nothing where no user was asked for.
+    assigned: Whose<Assignments>,
 }
 
 impl TenantIndex {
