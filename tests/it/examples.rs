@@ -56,6 +56,7 @@ fn schema_of(event: &Event) -> &'static str {
         Body::Usage(_) => "ai.usage.recorded.v1",
         Body::OutputCreated(_) => "ai.output.created.v1",
         Body::OutputDeleted(_) => "ai.output.deleted.v1",
+        Body::QuotaAssigned(_) => "ai.quota.assigned.v1",
     }
 }
 

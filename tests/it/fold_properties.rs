@@ -1,10 +1,12 @@
 //! Any batching, any order, any repeats: the fold and the ledger give what a plain sum gives.
 
 use crate::memory::MemoryLedger;
+use std::collections::BTreeMap;
+
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
-use indelible::domain::delta::Delta;
+use indelible::domain::delta::{Counted, Delta};
 use indelible::domain::event::{Body, Event, Output, Usage};
 use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, Tool, UserId};
 use indelible::domain::money::NanoDollars;
@@ -14,7 +16,7 @@ use indelible::store::{Flush, Ledger, Outcome, Retention};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::made::{DAY_MS, Facts, HOUR_MS, Log, Record, START_MS, difference, facts, plain, without};
+use crate::made::{DAY_MS, Facts, HOUR_MS, Log, Record, START_MS, difference, facts, plain, rated, without};
 
 const CASES: u32 = 10_000;
 const PARTITIONS: usize = 3;
@@ -43,10 +45,12 @@ fn usage() -> impl Strategy<Value = Usage> {
     let names = (prop::sample::select(vec!["chat", "writer"]), prop::sample::select(vec!["small", "large"]));
     let counts = (count(), count(), count(), prop::option::of(count()), prop::option::of(count()));
     (names, counts, 0_i64..3, prop::option::of(output())).prop_map(|(names, counts, calls, output)| Usage {
+        provider: None,
         assistant: Assistant::new(names.0).expect("an id"),
         model: Model::new(names.1).expect("an id"),
         tokens_in: counts.0,
         tokens_out: counts.1,
+        cache_write_tokens: 0,
         cached_tokens: counts.2,
         reasoning_tokens: 0,
         cost: counts.3.map(NanoDollars),
@@ -72,7 +76,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             source: Source::new("svc").expect("an id"),
             time: TimeMs(START_MS - hours_ago * HOUR_MS).to_utc(),
             tenant,
-            user,
+            user: Some(user),
             body,
         };
         parts.into_iter().enumerate().map(number).collect()
@@ -161,8 +165,13 @@ proptest! {
         shuffled.sort_by_key(|event| event.id.as_str().bytes().fold(seed, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(17)
         }));
-        let fold = |events: &[Event]| Delta::fold(events.iter().map(|event| (event, TimeMs(START_MS))));
-        prop_assert_eq!(fold(&events).map(|delta| delta.months), fold(&shuffled).map(|delta| delta.months));
+        let fold = |events: &[Event]| {
+            let rated: Vec<_> = events.iter().map(rated).collect();
+            let counted = |(event, rated)| Counted { event, rated, log_time: TimeMs(START_MS) };
+            let delta = Delta::fold(events.iter().zip(&rated).map(counted))?;
+            Ok::<_, Overflow>(delta.months.into_iter().map(|(whose, added)| (whose, added.sums)).collect::<BTreeMap<_, _>>())
+        };
+        prop_assert_eq!(fold(&events), fold(&shuffled));
     }
 
     #[test]
@@ -178,7 +187,9 @@ proptest! {
         // Its own sum of tokens fits.
         if field == 0 { most.tokens_out = 0 } else if field == 1 { most.tokens_in = 0 }
         let one = Event { body: Body::Usage(most.clone()), ..event };
-        let fold = |count| Delta::fold(std::iter::repeat_n((&one, TimeMs(START_MS)), count));
+        let rated = rated(&one);
+        let counted = Counted { event: &one, rated: &rated, log_time: TimeMs(START_MS) };
+        let fold = |count| Delta::fold(std::iter::repeat_n(counted, count));
         prop_assert!(fold(1).is_ok());
         prop_assert_eq!(fold(2).err(), Some(Overflow));
     }

@@ -6,11 +6,12 @@ use crate::memory::{Content, Entry};
 use chrono::Datelike;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::{Month, TimeMs};
-use indelible::domain::delta::{Delta, Scope};
+use indelible::domain::delta::{Counted, Delta, Scope};
 use indelible::domain::event::{Body, Event, Output, Usage};
 use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, Tool, UserId};
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::{Fingerprint, Offset, Position, TopicPartition};
+use indelible::domain::rated::Rated;
 use indelible::domain::seen::SeenId;
 use indelible::store::keys::{Keyspace, encode};
 use indelible::store::{Flush, Repeat};
@@ -111,7 +112,13 @@ impl Log {
     }
 
     pub(crate) fn flush(&self, bucket: Bucket, from: Option<Position>, to: usize, offsets: &[usize]) -> Flush {
-        let events = offsets.iter().map(|offset| &self.records[*offset]).map(|record| (&record.event, record.at));
+        let records: Vec<_> = offsets.iter().map(|offset| &self.records[*offset]).collect();
+        let rated: Vec<Rated> = records.iter().map(|record| rated(&record.event)).collect();
+        let counted = records.iter().zip(&rated).map(|(record, rated)| Counted {
+            event: &record.event,
+            rated,
+            log_time: record.at,
+        });
         Flush {
             bucket,
             partition: self.partition.clone(),
@@ -119,10 +126,19 @@ impl Log {
             to: self.position(to),
             log_time: self.log_time(to),
             seen: offsets.iter().map(|offset| self.seen(*offset)).collect(),
-            delta: Delta::fold(events).expect("small sums"),
+            delta: Delta::fold(counted).expect("small sums"),
             partitions: self.partitions,
+            prices: None,
             expire: None,
         }
+    }
+}
+
+/// An event's own cost, with nothing on top.
+pub(crate) fn rated(event: &Event) -> Rated {
+    match &event.body {
+        Body::Usage(usage) => Rated::given(usage.cost),
+        _ => Rated::default(),
     }
 }
 
@@ -155,7 +171,7 @@ fn event(rng: &mut StdRng, number: usize, now: i64, tenant: &str) -> Event {
         source: Source::new("svc").expect("an id"),
         time: TimeMs(now - late).to_utc(),
         tenant: TenantId::new(tenant).expect("an id"),
-        user: UserId::new(USERS[rng.random_range(0..USERS.len())]).expect("an id"),
+        user: Some(UserId::new(USERS[rng.random_range(0..USERS.len())]).expect("an id")),
         body: body(rng),
     }
 }
@@ -179,10 +195,12 @@ fn usage(rng: &mut StdRng) -> Usage {
     let mut tools = vec![(Tool::new("retrieval").expect("an id"), 1), (Tool::new("web|search").expect("an id"), 2)];
     tools.retain(|_| rng.random_bool(0.3));
     Usage {
+        provider: None,
         assistant: Assistant::new(["chat", "writer"][rng.random_range(0..2)]).expect("an id"),
         model: Model::new(["small", "large:v2"][rng.random_range(0..2)]).expect("an id"),
         tokens_in: rng.random_range(0..100_000),
         tokens_out: rng.random_range(0..5_000),
+        cache_write_tokens: 0,
         cached_tokens: rng.random_range(0..2) * 100,
         reasoning_tokens: rng.random_range(0..2) * 10,
         cost: rng.random_bool(0.9).then(|| NanoDollars(rng.random_range(0..9_000_000_000))),
@@ -206,21 +224,23 @@ pub(crate) fn plain<'a>(events: impl IntoIterator<Item = &'a Event>, keys: &Keys
         if !ids.insert((event.tenant.as_str(), event.source.as_str(), event.id.as_str())) {
             continue;
         }
+        let Some(user) = &event.user else { panic!("an event of no user is made nowhere") };
         add(format!("{} applied", keys.state(Bucket::of(&event.tenant))), 1);
         let (usage, saved) = match &event.body {
             Body::Usage(usage) => (Some(usage), usage.output.as_ref()),
             Body::OutputCreated(output) => (None, Some(output)),
             Body::OutputDeleted(output) => {
-                deleted.insert((&event.tenant, &event.user, &output.kind, &output.id));
+                deleted.insert((&event.tenant, user, &output.kind, &output.id));
                 (None, None)
             }
+            Body::QuotaAssigned(_) => (None, None),
         };
         if let Some(usage) = usage {
-            add_usage(event, usage, keys, &mut add);
+            add_usage(event, user, usage, keys, &mut add);
         }
         if let Some(output) = saved {
             let time = TimeMs::of(event.time);
-            let first = created.entry((&event.tenant, &event.user, &output.kind, &output.id)).or_insert(time);
+            let first = created.entry((&event.tenant, user, &output.kind, &output.id)).or_insert(time);
             *first = time.min(*first);
         }
     }
@@ -239,10 +259,12 @@ pub(crate) fn plain<'a>(events: impl IntoIterator<Item = &'a Event>, keys: &Keys
     facts
 }
 
-fn add_usage(event: &Event, usage: &Usage, keys: &Keyspace, add: &mut impl FnMut(String, i64)) {
+fn add_usage(event: &Event, user: &UserId, usage: &Usage, keys: &Keyspace, add: &mut impl FnMut(String, i64)) {
     let (month, day) = (Month::of(event.time), event.time.day());
     let cost = usage.cost.map_or(0, |cost| cost.0);
-    for user in [Some(event.user.clone()), None] {
+    let tokens = usage.tokens_in + usage.tokens_out;
+    for user in [Some(user.clone()), None] {
+        let of_tenant = user.is_none();
         let scope = Scope { tenant: event.tenant.clone(), user };
         let key = keys.month(&scope, month);
         let group = format!("{}|{}", encode(usage.assistant.as_str()), encode(usage.model.as_str()));
@@ -257,6 +279,9 @@ fn add_usage(event: &Event, usage: &Usage, keys: &Keyspace, add: &mut impl FnMut
             i64::from(usage.latency_ms.is_some()),
             usage.cached_tokens,
             usage.reasoning_tokens,
+            // The markup.
+            0,
+            i64::from(usage.cost.is_none()),
         ];
         for (index, sum) in sums.into_iter().enumerate() {
             add(format!("{key} {group} {index}"), sum);
@@ -264,11 +289,15 @@ fn add_usage(event: &Event, usage: &Usage, keys: &Keyspace, add: &mut impl FnMut
         for (tool, calls) in &usage.tools {
             add(format!("{key} tool:{} 0", encode(tool.as_str())), *calls);
         }
-        for (index, sum) in [1, usage.tokens_in + usage.tokens_out, cost].into_iter().enumerate() {
+        for (index, sum) in [1, tokens, cost].into_iter().enumerate() {
             add(format!("{key} {day:02} {index}"), sum);
         }
+        if of_tenant {
+            add(format!("{key} total 0"), tokens);
+            add(format!("{key} total 1"), cost);
+        }
     }
-    add(format!("{} {}", keys.users(&event.tenant, month), event.user), cost);
+    add(format!("{} {user}", keys.users(&event.tenant, month)), cost);
 }
 
 /// The facts that a store holds. What only helps to keep them right is left out: watermarks, seen ids, tombstones.

@@ -9,7 +9,7 @@ use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::{Month, TimeMs};
 use indelible::domain::counters::{MonthSums, Others, Overflow, Room};
 use indelible::domain::delta::{OutputChange, OutputVerb, Scope};
-use indelible::domain::ids::{OutputKind, TenantId, UserId};
+use indelible::domain::ids::{Model, OutputKind, TenantId, UserId};
 use indelible::domain::position::{Position, TopicPartition};
 use indelible::domain::seen::{Expired, Generation, SeenId, Tier};
 
@@ -17,7 +17,7 @@ use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
 use indelible::store::tiers::{self, Tiers};
 use indelible::store::{
-    Capped, Caps, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError, cells,
+    Capped, Caps, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError, assigned, cells,
 };
 
 /// A stored value. Numbers in hashes are kept as texts, as Redis does.
@@ -91,7 +91,7 @@ impl MemoryLedger {
             Ok((expired, capped)) => {
                 let changed = draft.changed;
                 keep(&mut stored, changed);
-                Outcome::Applied { expired, capped }
+                Outcome::Applied { expired, capped, notices: 0 }
             }
             Err(Overflow) => Outcome::TooLarge,
         }
@@ -127,13 +127,15 @@ impl MemoryLedger {
         let state = self.keyspace.state(flush.bucket);
         self.remember(draft, flush)?;
         let mut capped = Capped::default();
-        for ((scope, month), sums) in &flush.delta.months {
+        self.assign(draft, flush);
+        self.add_mismatches(draft, flush)?;
+        for ((scope, month), added) in &flush.delta.months {
             if scope.user.is_none() {
-                let users = flush.delta.months.iter().filter_map(|((of, in_month), sums)| {
+                let users = flush.delta.months.iter().filter_map(|((of, in_month), added)| {
                     let same = of.tenant == scope.tenant && in_month == month;
-                    same.then_some((of.user.as_ref()?, sums))
+                    same.then_some((of.user.as_ref()?, &added.sums))
                 });
-                self.add_month(draft, &scope.tenant, *month, sums, users.collect(), &mut capped)?;
+                self.add_month(draft, &scope.tenant, *month, &added.sums, users.collect(), &mut capped)?;
             }
         }
         let mut moves = Moves::new();
@@ -148,7 +150,39 @@ impl MemoryLedger {
         let passed = draft.hash(&state).get(&log).and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
         draft.hash(&state).insert(log, flush.log_time.0.max(passed).to_string());
         draft.hash(&state).insert(keys::watermark_field(&flush.partition), flush.to.to_string());
+        let unrated = keys::unrated_field(&flush.partition);
+        draft.hash(&state).remove(&unrated);
+        if let Some(prices) = flush.prices.as_ref().filter(|_| !flush.seen.is_empty()) {
+            let from = flush.from.unwrap_or(Position::START);
+            draft.hash(&state).insert(unrated, format!("{from} {prices}"));
+        }
         Ok((if flush.seen.is_empty() { self.expire(draft, flush) } else { None }, capped))
+    }
+
+    fn assign(&self, draft: &mut Draft<'_>, flush: &Flush) {
+        for (scope, assignment) in &flush.delta.assigned {
+            let (key, field) = (self.keyspace.quota(&scope.tenant), keys::quota_field(scope.user.as_ref()));
+            let known = draft.hash(&key).get(&field).map(|text| assigned::from_text(text).expect("assignments"));
+            let mut known = known.unwrap_or_default();
+            known.add(assignment.clone());
+            draft.hash(&key).insert(field, assigned::to_text(&known));
+        }
+    }
+
+    fn add_mismatches(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<(), Overflow> {
+        for ((month, model), more) in &flush.delta.mismatches {
+            let key = self.keyspace.mismatches(flush.bucket, *month);
+            let hash = draft.hash(&key);
+            let name = |model: &Model| keys::encode(model.as_str()).into_owned();
+            let is_new = !hash.contains_key(&name(model)) && hash.len() >= self.caps.mismatched_models;
+            let model = if is_new { Model::other() } else { model.clone() };
+            let known =
+                hash.get(&name(&model)).map(|text| cells::read_mismatch(&name(&model), text).expect("a cell").1);
+            let mut sum = known.unwrap_or_default();
+            sum.add(more)?;
+            hash.extend([cells::mismatch_cell(&model, &sum)]);
+        }
+        Ok(())
     }
 
     /// Ids go to the tier of their generation that is open; one that is full is followed by the next.
@@ -443,7 +477,7 @@ impl Ledger for MemoryLedger {
             _ => None,
         };
         let log_times = states.map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
-        Ok(Standing { watermarks, log_times, unfinished: false })
+        Ok(Standing { watermarks, log_times, unrated: Vec::new(), unfinished: false })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

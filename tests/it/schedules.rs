@@ -408,11 +408,10 @@ impl Schedule {
             return Err(wrong.join("\n"));
         }
         let some = events().next().expect("an event");
-        let scope = Scope { tenant: some.tenant.clone(), user: Some(some.user.clone()) };
+        let scope = Scope { tenant: some.tenant.clone(), user: some.user.clone() };
         let usage = reader.usage(&scope, Month::of(some.time)).await.map_err(|error| error.to_string())?;
         let mut requests: BTreeMap<&str, i64> = BTreeMap::new();
-        for event in events().filter(|event| (&event.tenant, Some(&event.user)) == (&scope.tenant, scope.user.as_ref()))
-        {
+        for event in events().filter(|event| (&event.tenant, &event.user) == (&scope.tenant, &scope.user)) {
             requests
                 .insert(event.id.as_str(), i64::from(matches!(event.body, indelible::domain::event::Body::Usage(_))));
         }

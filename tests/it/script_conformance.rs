@@ -87,7 +87,14 @@ impl Pair {
         buckets.sort();
         buckets.dedup();
         let keys = Keyspace::new("n");
-        let few = Caps { user_groups: 2, user_tools: 1, tenant_cells: 6, tenant_users: 2, tenant_kinds: 1 };
+        let few = Caps {
+            user_groups: 2,
+            user_tools: 1,
+            tenant_cells: 6,
+            tenant_users: 2,
+            tenant_kinds: 1,
+            mismatched_models: 2,
+        };
         let caps = *[few, Caps::STANDARD].choose(&mut rng).expect("not empty");
         Self {
             spread: *[1, u64::MAX].choose(&mut rng).expect("not empty"),

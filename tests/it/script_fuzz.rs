@@ -360,7 +360,7 @@ async fn a_full_server_refuses_and_changes_nothing() {
     assert_eq!(target.digest(), target.digest);
     assert_eq!(
         ledger.apply(&one_event(0, usage(0, 1))).await,
-        Ok(Outcome::Applied { expired: None, capped: Capped::default() })
+        Ok(Outcome::Applied { expired: None, capped: Capped::default(), notices: 0 })
     );
 }
 
@@ -388,10 +388,12 @@ const TENANT: &str = "acme-7";
 
 fn usage(cost: i64, tokens: i64) -> Body {
     Body::Usage(Usage {
+        provider: None,
         assistant: Assistant::new("chat").expect("an id"),
         model: Model::new("large").expect("an id"),
         tokens_in: tokens,
         tokens_out: 0,
+        cache_write_tokens: 0,
         cached_tokens: 0,
         reasoning_tokens: 0,
         cost: Some(NanoDollars(cost)),
@@ -414,7 +416,7 @@ fn log(bodies: impl Iterator<Item = Body>, user: impl Fn(usize) -> String) -> Lo
             source: Source::new("svc").expect("an id"),
             time: TimeMs(START_MS).to_utc(),
             tenant: TenantId::new(TENANT).expect("an id"),
-            user: UserId::new(&user(number)).expect("an id"),
+            user: Some(UserId::new(&user(number)).expect("an id")),
             body,
         };
         Record { at: TimeMs(START_MS), event }
@@ -432,7 +434,7 @@ async fn sums_are_exact_up_to_the_limit_and_refused_beyond_it() {
     let ledger = RedisLedger::new(link(&target.server), Keyspace::new("n"), RETENTION, "g");
     // 2^53 + 1 and its like are no doubles.
     let costs = [9_007_199_254_740_993, 9_007_199_254_740_995, 4_600_000_000_000_000_001, 4_581_985_601_490_518_009];
-    let applied = Ok(Outcome::Applied { expired: None, capped: Capped::default() });
+    let applied = Ok(Outcome::Applied { expired: None, capped: Capped::default(), notices: 0 });
     let mut sum = 0;
     for (number, cost) in costs.into_iter().enumerate() {
         assert_eq!(ledger.apply(&one_event(number, usage(cost, 1))).await, applied);
@@ -463,7 +465,10 @@ async fn any_hash_is_an_id() {
     let ids = [i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1, 0, -1, 9_200_000_000_000_000_001];
     flush.seen =
         ids.iter().map(|id| indelible::domain::seen::SeenId { id: *id, content: !id, ..flush.seen[0] }).collect();
-    assert_eq!(ledger.apply(&flush).await, Ok(Outcome::Applied { expired: None, capped: Capped::default() }));
+    assert_eq!(
+        ledger.apply(&flush).await,
+        Ok(Outcome::Applied { expired: None, capped: Capped::default(), notices: 0 })
+    );
     flush.from = Some(flush.to);
     flush.to = one_event(1, usage(1, 1)).to;
     flush.seen.iter_mut().skip(1).step_by(2).for_each(|seen| seen.content = 7);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::ids::TenantId;
@@ -19,6 +20,7 @@ use indelible::ingest::limits::Limits;
 use indelible::ingest::record::{Chunk, Record};
 use indelible::ingest::start::{LogFacts, start};
 use indelible::ops::metrics::Metrics;
+use indelible::pricing::Table;
 use indelible::store::cells;
 use indelible::store::keys::{Keyspace, watermark_field};
 use indelible::store::{Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
@@ -121,7 +123,8 @@ impl World {
         };
         let metrics = Arc::new(Metrics::new(&Reason::ALL.map(Reason::as_str)).expect("metrics"));
         let (dead_letters, trouble) = (Letters::default(), Trouble::default());
-        let tools = Tools { ledger: flaky, dead_letters, metrics, limits, trouble };
+        let prices = Arc::new(ArcSwap::from_pointee(Table::builtin()));
+        let tools = Tools { ledger: flaky, prices, dead_letters, metrics, limits, trouble };
         let logs = logs(&mut rng);
         Self { rng, tools, store, logs, lanes: Vec::new(), snapshots: Vec::new() }
     }

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::BoxFuture;
 use indelible::domain::calendar::{Month, TimeMs};
-use indelible::domain::counters::{Counters, DayUsage, Group};
+use indelible::domain::counters::{Counters, DayUsage, Group, Mismatch};
 use indelible::domain::delta::Scope;
 use indelible::domain::event::Output;
 use indelible::domain::ids::{Assistant, Model, OutputId, OutputKind, TenantId, Tool, UserId};
 use indelible::domain::money::NanoDollars;
-use indelible::store::{Freshness, OutputCount, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage};
+use indelible::store::{
+    Freshness, OutputCount, QuotaFacts, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage,
+};
 
 #[derive(Debug, Default)]
 pub(super) enum Mode {
@@ -28,6 +30,8 @@ pub(super) struct Fake {
     pub(super) freshness: Freshness,
     pub(super) usage: BTreeMap<Scope, Usage>,
     pub(super) days: BTreeMap<Scope, BTreeMap<NaiveDate, DayUsage>>,
+    pub(super) quota: QuotaFacts,
+    pub(super) mismatches: BTreeMap<Model, Mismatch>,
 }
 
 /// The sums of requests of 1,000 ms each.
@@ -39,6 +43,8 @@ pub(super) fn sum(requests: i64, tokens_in: i64, tokens_out: i64, nanos: i64) ->
         cached_tokens: tokens_in / 2,
         reasoning_tokens: tokens_out / 4,
         cost: NanoDollars(nanos),
+        charge: NanoDollars(nanos),
+        unpriced: 0,
         latency_ms: requests.saturating_mul(1_000),
         latency_count: requests,
     }
@@ -79,7 +85,7 @@ impl Fake {
             let days = self.days.entry(scope).or_default();
             let day = days.entry(month.start().date_naive()).or_default();
             // In a test of overflows the groups fit and their sum does not; days are then of no interest.
-            let _ = day.add(&DayUsage { requests: sum.requests, tokens, cost: sum.cost });
+            let _ = day.add(&DayUsage { requests: sum.requests, tokens, cost: sum.cost, charge: sum.charge });
         }
     }
 
@@ -175,6 +181,14 @@ impl Reader for Fake {
             let days = self.days.get(scope).map(|days| days.range(from..to).map(|(day, sum)| (*day, *sum)).collect());
             (days.unwrap_or_default(), self.freshness.clone())
         })
+    }
+
+    fn quota<'a>(&'a self, _: &'a Scope, _: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
+        self.answer(|| QuotaFacts { freshness: self.freshness.clone(), ..self.quota.clone() })
+    }
+
+    fn mismatches(&self, _: Month) -> BoxFuture<'_, Result<BTreeMap<Model, Mismatch>, StoreError>> {
+        self.answer(|| self.mismatches.clone())
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -7,12 +7,14 @@ mod refusals;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use indelible::api::{ApiState, router};
 use indelible::ops::metrics::Metrics;
-use indelible::quota::Limits;
+use indelible::pricing::Table;
+use indelible::quota::plans::Plans;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -47,8 +49,13 @@ fn app_with(fake: Fake, metrics: Arc<Metrics>) -> Router {
 }
 
 fn state(fake: Fake, metrics: Arc<Metrics>) -> ApiState {
-    let limits = Limits { tokens: 1_000_000 };
-    ApiState { reader: Arc::new(fake), limits, metrics, now: || time("2026-11-24T18:00:00Z") }
+    ApiState {
+        reader: Arc::new(fake),
+        plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(1_000_000))),
+        prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),
+        metrics,
+        now: || time("2026-11-24T18:00:00Z"),
+    }
 }
 
 struct Answer {

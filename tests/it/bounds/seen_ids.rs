@@ -104,6 +104,7 @@ fn flush(bucket: Bucket, from: Option<Position>, next: usize, seen: Vec<SeenId>)
         seen,
         delta: Delta::default(),
         partitions: 1,
+        prices: None,
         expire: None,
     }
 }

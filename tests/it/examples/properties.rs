@@ -72,10 +72,12 @@ impl Meant {
     fn usage(&self) -> Usage {
         let [_, _, assistant, model] = &self.names;
         Usage {
+            provider: None,
             assistant: Assistant::new(assistant).expect("an id"),
             model: Model::new(model).expect("an id"),
             tokens_in: self.tokens_in,
             tokens_out: self.tokens_out,
+            cache_write_tokens: 0,
             cached_tokens: self.cached.unwrap_or(0),
             reasoning_tokens: self.reasoning.unwrap_or(0),
             cost: self.nanos.map(NanoDollars),
@@ -170,7 +172,7 @@ proptest! {
         ] {
             let event = event.expect("a valid event");
             prop_assert_eq!(event.tenant, TenantId::new(&meant.names[0]).expect("an id"));
-            prop_assert_eq!(event.user, UserId::new(&meant.names[1]).expect("an id"));
+            prop_assert_eq!(event.user, Some(UserId::new(&meant.names[1]).expect("an id")));
             prop_assert_eq!(event.time, meant.time);
             prop_assert_eq!(event.id.as_str(), "e1");
             prop_assert_eq!(event.body, Body::Usage(meant.usage()));
