@@ -98,7 +98,7 @@ pub(super) struct Quota {
     /// Null where limits were given one by one, or by the settings.
     #[schema(required)]
     plan: Option<String>,
-    /// From when the limits hold by an assignment; null where nothing is assigned.
+    /// From when the limits hold by an assignment, or since one was given back; null where nothing is assigned.
     #[schema(required, format = DateTime)]
     since: Option<String>,
     /// When an assignment that is known next takes effect; null where none is.

@@ -23,7 +23,7 @@ pub(super) struct UserStats {
     user_id: String,
     #[serde(flatten)]
     stats: Stats,
-    quota: Quota,
+    quota: QuotaSummary,
     /// The newest 20 saved outputs, of any month, the newest first.
     recent_activity: Vec<Activity>,
 }
@@ -32,7 +32,7 @@ pub(super) struct UserStats {
 /// Of a month that is over, as it ended.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Quota {
+struct QuotaSummary {
     /// Null when nothing limits tokens.
     #[schema(required)]
     limit_tokens: Option<i64>,
@@ -44,7 +44,7 @@ struct Quota {
     state: QuotaState,
 }
 
-impl Quota {
+impl QuotaSummary {
     fn of(state: &ApiState, usage: &Usage, month: Option<Month>) -> Result<Self, Problem> {
         let (plans, asked) = (state.plans.load(), Asked::of(month, (state.now)()));
         let (_, quota) = asked.user(&plans, &usage.assigned, &usage.days)?;
@@ -166,7 +166,7 @@ fn ranked<'a>(groups: impl Iterator<Item = (&'a str, &'a Counters)>) -> Result<V
 )]
 pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Query<MonthQuery>) -> Answer<UserStats> {
     let (stats, usage) = stats(&state, &whose.0, query.0.month).await?;
-    let quota = Quota::of(&state, &usage, query.0.month)?;
+    let quota = QuotaSummary::of(&state, &usage, query.0.month)?;
     let activity = |SavedOutput { output: Output { kind, id }, created }| Activity {
         output_id: id.to_string(),
         kind: kind.to_string(),

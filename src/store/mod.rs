@@ -8,6 +8,7 @@ pub mod call;
 pub mod cells;
 pub mod draft;
 mod fault;
+mod freshness;
 pub mod keys;
 pub mod link;
 pub mod namespace;

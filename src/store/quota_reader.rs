@@ -15,7 +15,7 @@ use crate::domain::quota::{Assignments, Spent};
 use super::cells::{self, Damage};
 use super::keys::quota_field;
 use super::redis_reader::{Hash, RedisReader, parse, read_month};
-use super::{QuotaFacts, StoreError, Whose, assigned};
+use super::{QuotaFacts, StoreError, Whose, assigned, freshness};
 
 /// The most days of a month.
 const DAYS: u32 = 31;
@@ -37,7 +37,7 @@ impl RedisReader {
         }
         let mut answers = self.link.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
-        let freshness = self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?;
+        let freshness = freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?;
         let assigned = self.read_assigned(next(), &scope.tenant)?;
         let mut sums = MonthSums::default();
         for (name, text) in names.iter().zip(parse::<Vec<Option<String>>>(next(), || of_tenant.clone())?) {

@@ -30,6 +30,7 @@ mod namespace;
 mod network_faults;
 mod operator;
 mod oracle;
+mod quotas;
 mod reader;
 mod readiness;
 mod real_requests;

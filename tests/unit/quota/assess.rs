@@ -166,6 +166,28 @@ fn a_year_with_its_months_plans_and_graces() {
     assert_eq!(story.month("2027-03".parse().expect("a month"), time("2027-02-28")).state(), Within);
 }
 
+/// Lower limits that come by giving back a higher one, the user's own or the tenant's, begin with a grace of their own.
+#[test]
+fn what_is_given_back_gives_a_grace() {
+    let (higher, back) = (assign("2027-02-01", plan("pro")), assign("2027-02-15", Grant::Inherit));
+    let changes: Assignments = [higher, back].into_iter().collect();
+    let month = "2027-02".parse().expect("a month");
+    let days = [(3, tokens(1200))].into_iter().collect();
+    let (plans, nothing) = (plans(), Assignments::default());
+    for (tenant, user) in [(&changes, &nothing), (&nothing, &changes)] {
+        for (at, state) in [
+            ("2027-02-14T23:59:59.999", State::Within),
+            ("2027-02-15", State::Grace),
+            ("2027-02-17T23:59:59.999", State::Grace),
+            ("2027-02-18", State::Blocked),
+        ] {
+            let force = plans.of_user(tenant, user, time(at)).expect("a known plan");
+            let found = assess(Subject::User, &force, &days, month, time(at)).expect("small sums");
+            assert_eq!(found.state(), state, "{at}");
+        }
+    }
+}
+
 #[test]
 fn the_worse_metric_decides() {
     use State::{Blocked, Near, Within};
