@@ -1,7 +1,7 @@
 //! The files that say what a request costs and who may use how much: read at the start, and again on SIGHUP.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::Signal;
@@ -9,36 +9,50 @@ use tokio::signal::unix::Signal;
 use super::settings::Config;
 use crate::ops::metrics::{Metrics, ReloadOutcome};
 use crate::pricing::Table;
+use crate::quota::file;
+use crate::quota::plans::Plans;
 
-/// More than any price list has; a larger file is not what it should be.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+/// The most that such a file may hold, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Where the files are; none where what is built in holds.
-#[derive(Debug, Clone, Default)]
+/// What is read again.
+#[derive(Debug, Clone)]
 pub struct Files {
+    /// None for the table that is built in.
     pub prices: Option<PathBuf>,
+    /// None for the plans that `quota_tokens` makes.
+    pub plans: Option<PathBuf>,
+    pub quota_tokens: i64,
 }
 
-/// Reads the price table; the one that is built in where no file is named.
+/// The price table of a file; without one that which is built in.
 ///
 /// # Errors
-/// Every fault, with the file and its line.
+/// Every fault, each beginning with the path.
 pub fn prices(path: Option<&Path>) -> Result<Table, Vec<String>> {
     let Some(path) = path else { return Ok(Table::builtin()) };
     let name = path.display();
     let text = read(path).map_err(|why| vec![format!("{name}: {why}")])?;
-    Table::parse(&text).map_err(|faults| faults.iter().map(|fault| format!("{name}: {fault}")).collect())
+    Table::parse(&text).map_err(|all| all.iter().map(|fault| format!("{name}: {fault}")).collect())
+}
+
+/// The plans of a file; without one those that `quota_tokens` makes, a user's soft limit a month.
+///
+/// # Errors
+/// Every fault, each beginning with the path.
+pub fn plans(path: Option<&Path>, quota_tokens: i64) -> Result<Plans, Vec<String>> {
+    let Some(path) = path else { return Ok(Plans::of_tokens(quota_tokens)) };
+    let name = path.display();
+    let text = read(path).map_err(|why| vec![format!("{name}: {why}")])?;
+    file::read(&text, quota_tokens).map_err(|all| all.iter().map(|fault| format!("{name}: {fault}")).collect())
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let file = File::open(path).map_err(|why| format!("can't be read: {why}"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|why| format!("can't be read: {why}"))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("is larger than {MAX_FILE_BYTES} bytes; is it the right file?"));
-    }
-    String::from_utf8(bytes)
-        .map_err(|why| format!("is not UTF-8 after byte {}; save it as such", why.utf8_error().valid_up_to()))
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| format!("can't be opened: {error}"))?;
+    let length =
+        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| format!("can't be read: {error}"))?;
+    if length as u64 > MAX_BYTES { Err(format!("is larger than {MAX_BYTES} bytes")) } else { Ok(text) }
 }
 
 /// Reads the files again at every SIGHUP. What was counted stays as it is.
@@ -48,17 +62,25 @@ pub async fn watch(mut hangups: Signal, config: Config, metrics: &Metrics) {
     }
 }
 
-/// Puts what the files say now in place; a file with a fault leaves in place what was there.
+/// Puts what the files say now in place; a file with a fault leaves in place what was there, and the other one alone.
 pub fn reload(config: &Config, metrics: &Metrics) {
-    if config.files.prices.is_none() {
+    let Files { prices: price_file, plans: plan_file, quota_tokens } = &config.files;
+    if price_file.is_none() && plan_file.is_none() {
         tracing::info!("SIGHUP: no file is named, so there is nothing to read again");
     }
-    if let Some(path) = &config.files.prices {
+    if let Some(path) = price_file {
         let read = prices(Some(path)).map(|table| {
             tracing::info!(version = %table.version(), was = %config.prices.load().version(), "read the prices again");
             config.prices.store(table.into());
         });
         note("prices", read, metrics);
+    }
+    if let Some(path) = plan_file {
+        let read = plans(Some(path), *quota_tokens).map(|plans| {
+            tracing::info!(plans = plans.by_name.len(), "read the plans again");
+            config.plans.store(plans.into());
+        });
+        note("plans", read, metrics);
     }
 }
 

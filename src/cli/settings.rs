@@ -70,9 +70,12 @@ pub struct Settings {
     /// The price table, a TOML file; the list prices that are built in where none is named. Read again on SIGHUP.
     #[arg(long, env = "INDELIBLE_PRICES", global = true)]
     prices: Option<String>,
-    /// A user's tokens a month, from 1.
+    /// A user's tokens a month where no plan says otherwise: a soft limit, from 1.
     #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
     quota_tokens: String,
+    /// The plan file (TOML): limits a month for users and tenants, and which plan is the default [default: none]
+    #[arg(long, env = "INDELIBLE_PLANS", global = true)]
+    plans: Option<String>,
     /// After SIGTERM, batches are given this long to end: 1s to 10m.
     #[arg(long, env = "INDELIBLE_DRAIN_TIMEOUT", global = true, default_value = "25s")]
     drain_timeout: String,
@@ -143,6 +146,16 @@ impl Settings {
         let drain_ms = faults.duration_ms("DRAIN_TIMEOUT", &self.drain_timeout, ("1s", "10m"));
         let tokens = self.quota_tokens.parse().unwrap_or(0);
         faults.unless(tokens >= 1, "QUOTA_TOKENS", &self.quota_tokens, "is not a whole number from 1");
+        let [prices, plans] = [&self.prices, &self.plans].map(|path| path.as_ref().map(Into::into));
+        let files = Files { prices, plans, quota_tokens: tokens };
+        let plans = policy::plans(files.plans.as_deref(), tokens).unwrap_or_else(|all| {
+            all.iter().for_each(|fault| faults.add("PLANS", fault));
+            Plans::default()
+        });
+        let prices = policy::prices(files.prices.as_deref()).unwrap_or_else(|all| {
+            all.iter().for_each(|fault| faults.add("PRICES", fault));
+            Table::default()
+        });
         let tenant_users = self.tenant_users.parse().unwrap_or(0);
         let sane = (1..=100_000_000).contains(&tenant_users);
         faults.unless(sane, "TENANT_USERS", &self.tenant_users, "is not a whole number from 1 to 100000000");
@@ -151,11 +164,6 @@ impl Settings {
         if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
             faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter));
         }
-        let files = Files { prices: self.prices.as_ref().map(Into::into) };
-        let prices = policy::prices(files.prices.as_deref()).unwrap_or_else(|why| {
-            why.iter().for_each(|why| faults.add("PRICES", why));
-            Table::default()
-        });
         Config {
             kafka: self.kafka(faults),
             topics,
@@ -176,8 +184,8 @@ impl Settings {
             },
             caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
-            plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(tokens))),
             files,
+            plans: Arc::new(ArcSwap::from_pointee(plans)),
             prices: Arc::new(ArcSwap::from_pointee(prices)),
             drain: Duration::from_millis(drain_ms.unsigned_abs()),
             log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },

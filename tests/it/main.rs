@@ -32,6 +32,7 @@ mod operator;
 mod oracle;
 mod price_reload;
 mod prices;
+mod quotas;
 mod reader;
 mod readiness;
 mod real_requests;

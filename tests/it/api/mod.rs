@@ -4,6 +4,7 @@ mod answers;
 mod fake;
 mod prices;
 mod protocol;
+mod quotas;
 mod refusals;
 
 use std::sync::Arc;
