@@ -188,10 +188,10 @@ fn in_runtime(
 
 fn print_schema(name: Option<&str>) -> ExitCode {
     match name.map(schemas::get) {
-        None => schemas::ALL.iter().for_each(|(name, _)| println!("{name}")),
+        None => schemas::all().for_each(|(name, _)| println!("{name}")),
         Some(Some(schema)) => println!("{}", schema.trim_end()),
         Some(None) => {
-            let names: Vec<_> = schemas::ALL.iter().map(|(name, _)| *name).collect();
+            let names: Vec<_> = schemas::all().map(|(name, _)| name).collect();
             eprintln!("indelible: there is no schema of that name; the names are {}", names.join(", "));
             return EXIT_USAGE.into();
         }
