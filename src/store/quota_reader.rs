@@ -15,12 +15,23 @@ use crate::domain::quota::{Assignments, Spent};
 use super::cells::{self, Damage};
 use super::keys::quota_field;
 use super::redis_reader::{Hash, RedisReader, parse, read_month};
-use super::{QuotaFacts, StoreError, Whose, assigned};
+use super::{Freshness, QuotaFacts, StoreError, Whose, assigned};
 
 /// The most days of a month.
 const DAYS: u32 = 31;
 
 impl RedisReader {
+    pub(super) async fn read_assigned(&self, scope: &Scope) -> Result<(Assignments, Freshness), StoreError> {
+        let (state, quota) = (self.keyspace.state(Bucket::of(&scope.tenant)), self.keyspace.quota(&scope.tenant));
+        let mut ask = pipe();
+        ask.cmd("HGETALL").arg(&state).cmd("HGET").arg(&quota).arg(quota_field(scope.user.as_ref()));
+        let mut answers = self.link.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let freshness = self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?;
+        let text = parse::<Option<String>>(next(), || quota.clone())?;
+        Ok((read_assignments(text, &quota)?, freshness))
+    }
+
     pub(super) async fn read_quota(&self, scope: &Scope, month: Month) -> Result<QuotaFacts, StoreError> {
         let tenant = Scope { tenant: scope.tenant.clone(), user: None };
         let state = self.keyspace.state(Bucket::of(&scope.tenant));
@@ -41,12 +52,7 @@ impl RedisReader {
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let freshness = self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?;
         let mut texts = parse::<Vec<Option<String>>>(next(), || quota.clone())?.into_iter();
-        let mut assignments = || match texts.next().flatten() {
-            Some(text) => {
-                assigned::from_text(&text).map_err(|Damage(detail)| StoreError::Corrupt { key: quota.clone(), detail })
-            }
-            None => Ok(Assignments::default()),
-        };
+        let mut assignments = || read_assignments(texts.next().flatten(), &quota);
         let assigned = Whose { tenant: assignments()?, user: assignments()? };
         let mut sums = MonthSums::default();
         for (name, text) in names.iter().zip(parse::<Vec<Option<String>>>(next(), || of_tenant.clone())?) {
@@ -76,6 +82,11 @@ impl RedisReader {
         }
         Ok(all)
     }
+}
+
+fn read_assignments(text: Option<String>, key: &str) -> Result<Assignments, StoreError> {
+    let read = assigned::from_text(&text.unwrap_or_default());
+    read.map_err(|Damage(detail)| StoreError::Corrupt { key: key.to_owned(), detail })
 }
 
 fn days(sums: &MonthSums) -> BTreeMap<u32, Spent> {

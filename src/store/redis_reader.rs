@@ -16,6 +16,7 @@ use crate::domain::event::Output;
 use crate::domain::gap::{Gap, Gaps};
 use crate::domain::ids::{Model, OutputId, OutputKind, TenantId, UserId};
 use crate::domain::position::TopicPartition;
+use crate::domain::quota::Assignments;
 
 use super::cells::{self, Damage};
 use super::keys::{self, Keyspace, LAYOUT_VERSION};
@@ -393,6 +394,10 @@ impl Reader for RedisReader {
         last: Month,
     ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>> {
         self.read_days(scope, first, last).boxed()
+    }
+
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>> {
+        self.read_assigned(scope).boxed()
     }
 
     fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {

@@ -78,6 +78,7 @@ fn schemas_completions_and_help_are_printed() {
         "schema",
         "config",
         "offsets",
+        "quota",
         "healthcheck",
         "completions",
         "INDELIBLE_KAFKA_BROKERS",

@@ -30,6 +30,7 @@ mod namespace;
 mod network_faults;
 mod operator;
 mod oracle;
+mod quota_assign;
 mod reader;
 mod readiness;
 mod real_requests;

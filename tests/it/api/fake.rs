@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::BoxFuture;
@@ -11,6 +12,7 @@ use indelible::domain::delta::Scope;
 use indelible::domain::event::Output;
 use indelible::domain::ids::{Assistant, Model, OutputId, OutputKind, TenantId, Tool, UserId};
 use indelible::domain::money::NanoDollars;
+use indelible::domain::quota::Assignments;
 use indelible::store::{
     Freshness, OutputCount, QuotaFacts, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage,
 };
@@ -31,6 +33,7 @@ pub(super) struct Fake {
     pub(super) usage: BTreeMap<Scope, Usage>,
     pub(super) days: BTreeMap<Scope, BTreeMap<NaiveDate, DayUsage>>,
     pub(super) quota: QuotaFacts,
+    pub(super) assigned: Arc<Mutex<BTreeMap<Scope, Assignments>>>,
     pub(super) mismatches: BTreeMap<Model, Mismatch>,
 }
 
@@ -59,7 +62,7 @@ pub(super) fn time(text: &str) -> DateTime<Utc> {
     text.parse().expect("a time")
 }
 
-fn scope(tenant: &str, user: Option<&str>) -> Scope {
+pub(super) fn scope(tenant: &str, user: Option<&str>) -> Scope {
     let user = user.map(|user| UserId::new(user).expect("an id"));
     Scope { tenant: TenantId::new(tenant).expect("an id"), user }
 }
@@ -180,6 +183,13 @@ impl Reader for Fake {
             let (from, to) = (first.start().date_naive(), last.next().start().date_naive());
             let days = self.days.get(scope).map(|days| days.range(from..to).map(|(day, sum)| (*day, *sum)).collect());
             (days.unwrap_or_default(), self.freshness.clone())
+        })
+    }
+
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>> {
+        self.answer(|| {
+            let known = self.assigned.lock().expect("no test panics with it").get(scope).cloned();
+            (known.unwrap_or_default(), self.freshness.clone())
         })
     }
 
