@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::deployment::Deployment;
 use crate::support::kafka::Kafka;
-use crate::support::program::{Answer, Program, Running};
+use crate::support::program::{Program, Running, fetch};
+use crate::support::wait::{START, eventually};
 
 const TENANT: &str = "/v1/tenants/acme/quota";
 const ALICE: &str = "/v1/tenants/acme/users/alice/quota";
@@ -83,11 +84,8 @@ fn a_quota_is_applied_once_it_is_answered() {
 #[test]
 fn without_a_worker_it_is_applied_as_soon_as_there_is_one() {
     let deployment = Deployment::new(1).set("INDELIBLE_ROLE", "api");
-    let api = Program::launch(&deployment.env());
-    crate::support::wait::eventually(crate::support::wait::START, "the API to answer", || {
-        crate::support::program::fetch(&format!("{}/version", api.api_url()), &[]).ok()
-    });
-    let answer: Answer = api.put(ALICE, &tokens(77).to_string());
+    let api = api(&deployment);
+    let answer = api.put(ALICE, &tokens(77).to_string());
     assert_eq!(answer.status, 504, "{answer:?}");
     assert!(answer.json()["type"].as_str().is_some_and(|kind| kind.ends_with(":not-applied-yet")), "{answer:?}");
     let records = Kafka::shared().read_all(&deployment.topic);
@@ -101,6 +99,26 @@ fn without_a_worker_it_is_applied_as_soon_as_there_is_one() {
     deployment.await_counted();
     let line = field(&deployment, "user:alice");
     assert!(line.contains(id) && line.contains("tokens=77/-"), "{line}");
+}
+
+/// A process that serves the API alone, which is not ready as long as nobody has counted.
+fn api(deployment: &Deployment) -> Running {
+    let api = Program::launch(&deployment.env());
+    let url = format!("{}/version", api.api_url());
+    eventually(START, "the API to answer", || fetch(&url, &[]).ok());
+    api
+}
+
+#[test]
+fn without_kafka_nothing_is_assigned() {
+    let deployment = Deployment::new(1).set("INDELIBLE_ROLE", "api").set("INDELIBLE_KAFKA_BROKERS", "127.0.0.1:1");
+    let answer = api(&deployment).put(ALICE, &tokens(77).to_string());
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{answer:?}");
+    assert!(answer.json()["type"].as_str().is_some_and(|kind| kind.ends_with(":kafka-unavailable")), "{answer:?}");
+    let (code, _, stderr) = command(&["quota", "assign", "acme", "--tokens-hard", "9"], &deployment.env());
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("kafka did not acknowledge the event "), "{stderr}");
+    assert_eq!(stored(&deployment), BTreeMap::new());
 }
 
 #[test]
@@ -135,7 +153,7 @@ fn quotas_are_rebuilt_from_the_log_to_the_byte() {
     assert_eq!(before.len(), 2, "{before:?}");
 
     running.child.terminate();
-    running.child.wait(crate::support::wait::START);
+    running.child.wait(START);
     deployment.redis.ask::<()>("FLUSHALL", &[]);
     let again = Program::run(&["offsets", "bootstrap"], &deployment.env(), "");
     assert!(again.status.success(), "{again:?}");
