@@ -1,7 +1,8 @@
-//! The read API: stats, users and usage over time, as JSON over HTTP.
+//! The read API: stats, users, usage over time and quotas, as JSON over HTTP.
 //!
 //! Reads through [`Reader`] alone; decides nothing about counting and knows no Redis, no Kafka. What is assigned
-//! becomes an event through [`Assigner`], and is told once a worker has applied it: nothing else is written. An answer is exact or an error, never a guess: without the store there is a 503 and no zeros.
+//! becomes an event through [`Assigner`], and is told once a worker has applied it: nothing else is written. An
+//! answer is exact or an error, never a guess: without the store there is a 503 and no zeros.
 //! One family of endpoints a file; read `stats.rs` first.
 
 mod answer;
@@ -9,6 +10,7 @@ pub mod assign;
 mod params;
 mod problem;
 mod put_quota;
+mod quota;
 mod stats;
 mod usage;
 mod users;
@@ -137,8 +139,11 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(users::users))
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(usage::user_usage))
-        .routes(routes!(put_quota::tenant_quota))
-        .routes(routes!(put_quota::user_quota))
+        .routes(routes!(put_quota::assign_tenant_quota))
+        .routes(routes!(put_quota::assign_user_quota))
+        .routes(routes!(quota::tenant_quota))
+        .routes(routes!(quota::user_quota))
+        .routes(routes!(quota::allow))
         .routes(routes!(openapi_json))
         .routes(routes!(version))
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::domain::counters::Overflow;
+use crate::quota::plans::UnknownPlan;
 use crate::store::StoreError;
 
 use super::assign::AssignFault;
@@ -30,10 +31,10 @@ impl Kind {
     pub(super) const NOT_FOUND: Self = Self("not-found", "No such resource", 404);
     pub(super) const METHOD_NOT_ALLOWED: Self = Self("method-not-allowed", "Not a method of this path", 405);
     pub(super) const REQUEST_TIMEOUT: Self = Self("request-timeout", "Request too slow", 408);
-    const UNKNOWN_PLAN: Self = Self("unknown-plan", "No such plan", 409);
     pub(super) const BODY_TOO_LARGE: Self = Self("body-too-large", "Request too large", 413);
     const INVALID_QUOTA: Self = Self("invalid-quota", "Not a quota", 422);
     const CROWDED: Self = Self("user-in-crowd", "User has no sums of its own", 409);
+    const UNKNOWN_PLAN: Self = Self("unknown-plan", "Plan is not in the plan file", 409);
     pub(super) const NOT_ACCEPTABLE: Self = Self("not-acceptable", "No such encoding", 406);
     const OVERFLOW: Self = Self("overflow", "Sum too large", 500);
     const STORE_DAMAGED: Self = Self("store-damaged", "Counters damaged", 500);
@@ -121,6 +122,12 @@ impl From<AssignFault> for Problem {
             return Self::new(kind, detail);
         };
         Self { retry_after, ..Self::caused(kind, &detail, cause) }
+    }
+}
+
+impl From<UnknownPlan> for Problem {
+    fn from(unknown: UnknownPlan) -> Self {
+        Self::new(Kind::UNKNOWN_PLAN, unknown.to_string())
     }
 }
 

@@ -177,7 +177,7 @@ impl From<&Limits> for GivenLimits {
     request_body(content = NewQuota, content_type = "application/json"),
     responses((status = 200, body = Dated<QuotaAssigned>), AssignFails)
 )]
-pub(super) async fn tenant_quota(
+pub(super) async fn assign_tenant_quota(
     State(state): State<ApiState>,
     whose: Whose,
     _: Query<NoQuery>,
@@ -200,13 +200,13 @@ pub(super) async fn tenant_quota(
     request_body(content = NewQuota, content_type = "application/json"),
     responses((status = 200, body = Dated<QuotaAssigned>), AssignFails)
 )]
-pub(super) async fn user_quota(
+pub(super) async fn assign_user_quota(
     state: State<ApiState>,
     whose: Whose,
     query: Query<NoQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
-    tenant_quota(state, whose, query, request).await
+    assign_tenant_quota(state, whose, query, request).await
 }
 
 /// The body, as long as it is short and comes at once.

@@ -31,6 +31,7 @@ mod network_faults;
 mod operator;
 mod oracle;
 mod quota_assign;
+mod quotas;
 mod reader;
 mod readiness;
 mod real_requests;

@@ -37,14 +37,14 @@ enum Fate {
 
 /// Kafka and a worker, as far as an assignment needs them.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     assigned: Arc<Mutex<BTreeMap<Scope, Assignments>>>,
     fate: Fate,
     written: Arc<Mutex<Vec<(Scope, String)>>>,
 }
 
 impl Writer {
-    pub(super) fn into(assigned: &Arc<Mutex<BTreeMap<Scope, Assignments>>>) -> Self {
+    pub(crate) fn into(assigned: &Arc<Mutex<BTreeMap<Scope, Assignments>>>) -> Self {
         Self { assigned: Arc::clone(assigned), ..Self::default() }
     }
 }

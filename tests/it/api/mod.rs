@@ -4,6 +4,7 @@ mod answers;
 mod assigning;
 mod fake;
 mod protocol;
+mod quotas;
 mod refusals;
 
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use indelible::quota::plans::Plans;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use assigning::Writer;
+pub(crate) use assigning::Writer;
+
 use fake::{Fake, as_of, sum, time};
 
 const ALICE: (&str, &str) = ("acme", "alice");
