@@ -5,19 +5,29 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use rdkafka::ClientConfig;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::assign::Assigner;
 use crate::api::{self, ApiState};
 use crate::cli::{policy, settings::Config};
+use crate::domain::calendar::TimeMs;
+use crate::domain::delta::Scope;
+use crate::domain::ids::{EventId, Source};
+use crate::domain::quota::Assignment;
+use crate::ingest::assigner::KafkaAssigner;
 use crate::ingest::dead_letter::KafkaDeadLetters;
 use crate::ingest::decode::Reason;
 use crate::ingest::job::{Tools, Trouble};
 use crate::ingest::limits::Limits;
+use crate::ingest::quota_event;
 use crate::ingest::topics;
 use crate::ingest::worker::Worker;
 use crate::ops::health::{Health, Latch};
@@ -64,6 +74,7 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
     if let Some((reader, latch)) = api {
         let router = api::router(ApiState {
             reader: Arc::clone(&reader),
+            assigner: Arc::new(assigner(config)?),
             plans: Arc::clone(&config.plans),
             prices: Arc::clone(&config.prices),
             metrics,
@@ -168,6 +179,33 @@ pub fn consumer(config: &Config) -> ClientConfig {
 pub fn reader(config: &Config) -> Arc<dyn Reader> {
     let link = Arc::new(Link::new(config.redis.clone(), API_PATIENCE));
     Arc::new(RedisReader::new(link, Keyspace::new(&config.namespace), &config.topics))
+}
+
+/// The way of assigned quotas into the log: the first of the topics.
+///
+/// # Errors
+/// When the namespace is no part of an event's source, which the settings rule out.
+pub fn assigner(config: &Config) -> anyhow::Result<KafkaAssigner> {
+    let source = Source::new(&format!("/indelible/{}", config.namespace))?;
+    Ok(KafkaAssigner::new(config.kafka.clone(), &config.topics[0], source))
+}
+
+/// Neither `api` nor `ingest` knows the other.
+impl Assigner for KafkaAssigner {
+    fn event(
+        &self,
+        scope: &Scope,
+        quota: &[u8],
+        id: EventId,
+        now: DateTime<Utc>,
+    ) -> Result<(Assignment, String), String> {
+        let name = quota_event::Name { source: self.source.clone(), id, time: now };
+        quota_event::quota_event(scope, quota, &name).map_err(|reject| reject.detail)
+    }
+
+    fn send<'a>(&'a self, scope: &'a Scope, event: &'a str, time: DateTime<Utc>) -> BoxFuture<'a, Result<(), String>> {
+        Self::send(self, scope, event, TimeMs::of(time)).boxed()
+    }
 }
 
 /// Binds a port of a setting.

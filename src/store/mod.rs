@@ -330,6 +330,9 @@ pub trait Reader: Send + Sync + 'static {
         last: Month,
     ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>>;
 
+    /// What was assigned to the scope itself.
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>>;
+
     /// In one round trip.
     fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>>;
 

@@ -95,7 +95,7 @@ fn settings_are_shown_without_their_secrets() {
 #[test]
 fn schemas_completions_and_help_are_printed() {
     let (code, names, _) = run(&["schema"], &[]);
-    assert_eq!((code, names.lines().count()), (Some(0), 4));
+    assert_eq!((code, names.lines().count()), (Some(0), 7));
     for name in names.lines() {
         let schema: Value = serde_json::from_str(&run(&["schema", name], &[]).1).expect("JSON");
         assert!(schema["$id"].as_str().is_some_and(|id| id.contains(name)), "{name}");
@@ -116,6 +116,7 @@ fn schemas_completions_and_help_are_printed() {
         "schema",
         "config",
         "offsets",
+        "quota",
         "healthcheck",
         "completions",
         "INDELIBLE_KAFKA_BROKERS",

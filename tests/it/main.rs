@@ -32,6 +32,7 @@ mod operator;
 mod oracle;
 mod price_reload;
 mod prices;
+mod quota_assign;
 mod quotas;
 mod reader;
 mod readiness;
