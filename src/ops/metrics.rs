@@ -37,6 +37,27 @@ impl Ending {
     }
 }
 
+/// What became of a try to send a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It was taken.
+    Sent,
+    /// It will be tried again.
+    Failed,
+    /// It is in the dead-letter topic.
+    DeadLettered,
+}
+
+impl Sent {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
 /// Handles to all metrics; cheap to call, resolved once.
 #[derive(Debug)]
 pub struct Metrics {
@@ -50,6 +71,9 @@ pub struct Metrics {
     flush_seconds: Histogram,
     store_errors: IntCounterVec,
     capped: IntCounterVec,
+    noted: IntCounter,
+    notices: IntCounterVec,
+    outbox: IntGaugeVec,
     rebalances: IntCounterVec,
     partitions: IntGauge,
     sessions: IntCounter,
@@ -58,6 +82,9 @@ pub struct Metrics {
 
 const STORE_ERRORS: [&str; 6] = ["unavailable", "refused", "corrupt", "unusable", "unfit", "not_counting"];
 const CAPPED: [&str; 4] = ["group", "tool", "user", "kind"];
+/// Sinks of notices, and how tries can end there.
+const NOTICES: [(&str, &[Sent]); 2] =
+    [("topic", &[Sent::Sent, Sent::Failed]), ("webhook", &[Sent::Sent, Sent::Failed, Sent::DeadLettered])];
 const REBALANCES: [&str; 2] = ["assigned", "revoked"];
 
 impl Metrics {
@@ -94,6 +121,24 @@ impl Metrics {
                 "Requests, tool calls or outputs counted under \"other\": their own name was one too many.",
                 "name",
             )?,
+            noted: register(
+                &r,
+                IntCounter::new("indelible_notices_noted_total", "Notices put into an outbox, to be sent from there.")?,
+            )?,
+            notices: register(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("indelible_notices_total", "Tries to send a notice, by how they ended."),
+                    &["sink", "outcome"],
+                )?,
+            )?,
+            outbox: register(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("indelible_outbox_notices", "Notices that wait to be sent, when last looked at."),
+                    &["sink"],
+                )?,
+            )?,
             rebalances: counters(&r, "indelible_rebalances_total", "Changes of the assignment.", "kind")?,
             partitions: register(&r, IntGauge::new("indelible_assigned_partitions", "Partitions assigned now.")?)?,
             sessions: register(&r, IntCounter::new("indelible_sessions_total", "Times the worker joined its group.")?)?,
@@ -114,6 +159,9 @@ impl Metrics {
         reject_reasons.iter().for_each(|reason| drop(self.rejects.with_label_values(&[reason])));
         STORE_ERRORS.iter().for_each(|kind| drop(self.store_errors.with_label_values(&[kind])));
         CAPPED.iter().for_each(|name| drop(self.capped.with_label_values(&[name])));
+        for (sink, outcomes) in NOTICES {
+            outcomes.iter().for_each(|sent| drop(self.notices.with_label_values(&[sink, sent.as_str()])));
+        }
         REBALANCES.iter().for_each(|kind| drop(self.rebalances.with_label_values(&[kind])));
         let build =
             Opts::new("indelible_build_info", "The running version.").const_label("version", env!("CARGO_PKG_VERSION"));
@@ -153,6 +201,22 @@ impl Metrics {
     /// `name` is one of [`CAPPED`].
     pub fn capped(&self, name: &'static str, count: i64) {
         self.capped.with_label_values(&[name]).inc_by(count.max(0).unsigned_abs());
+    }
+
+    pub fn notices_noted(&self, notices: u64) {
+        self.noted.inc_by(notices);
+    }
+
+    /// `sink` is one of [`NOTICES`].
+    pub fn notice(&self, sink: &'static str, outcome: Sent) {
+        self.notices.with_label_values(&[sink, outcome.as_str()]).inc();
+    }
+
+    /// How many notices wait, for the topic and for the webhook.
+    pub fn outbox(&self, topic: u64, webhook: u64) {
+        for (sink, waiting) in [("topic", topic), ("webhook", webhook)] {
+            self.outbox.with_label_values(&[sink]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
     }
 
     pub fn session_started(&self) {
