@@ -1,5 +1,6 @@
 //! Word that a threshold was passed: which, how often, and where it goes, whatever is down or killed meanwhile.
 
+mod outbox;
 mod receiver;
 mod webhook;
 
@@ -244,11 +245,16 @@ fn stop(workers: Vec<Running>) {
     }
 }
 
-#[test]
-fn each_threshold_is_told_of_once_by_three_workers_and_never_again() {
+/// Any, and printed.
+fn seed() -> u64 {
     let seed = std::env::var("INDELIBLE_SEED").ok().map_or_else(rand::random, |seed| seed.parse().expect("a number"));
     println!("INDELIBLE_SEED={seed}");
-    let (mut rng, deployment) = (StdRng::seed_from_u64(seed), deployment(6));
+    seed
+}
+
+#[test]
+fn each_threshold_is_told_of_once_by_three_workers_and_never_again() {
+    let (mut rng, deployment) = (StdRng::seed_from_u64(seed()), deployment(6));
     let (events, expected) = traffic(&mut rng);
     let workers: Vec<_> = (0..3).map(|_| worker(&deployment)).collect();
     for some in events.chunks(events.len() / 5 + 1) {
@@ -265,6 +271,38 @@ fn each_threshold_is_told_of_once_by_three_workers_and_never_again() {
     produce(&deployment, &again);
     settle(&deployment);
     assert_eq!(notices(&deployment).len(), count, "a repeat passes nothing");
+    stop(workers);
+}
+
+#[test]
+fn workers_that_are_killed_leave_no_threshold_out_and_tell_of_none_under_two_ids() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    let deployment =
+        deployment(6).set("INDELIBLE_KAFKA_PROPERTIES", "session.timeout.ms=3000,heartbeat.interval.ms=500");
+    let (events, expected) = traffic(&mut rng);
+    let mut workers: Vec<_> = (0..3).map(|_| worker(&deployment)).collect();
+    // Few have passed anything by half of it.
+    let (quiet, loud) = events.split_at(events.len() / 2);
+    produce(&deployment, quiet);
+    for some in loud.chunks(loud.len() / 4 + 1) {
+        let before = notices(&deployment).len();
+        produce(&deployment, some);
+        // In the middle of sending what this part has passed, as likely as not.
+        eventually(SOON, "the first of them", || (notices(&deployment).len() > before).then_some(()));
+        let victim = rng.random_range(0..workers.len());
+        workers[victim].child.kill();
+        workers[victim] = worker(&deployment);
+    }
+    settle(&deployment);
+    let found = notices(&deployment);
+    let mut distinct: BTreeMap<&str, &Value> = BTreeMap::new();
+    for notice in &found {
+        let first = distinct.entry(notice["id"].as_str().expect("an id")).or_insert(notice);
+        assert_eq!(*first, notice, "a repeat says the same");
+    }
+    println!("{} notices, {} of them repeats", found.len(), found.len() - distinct.len());
+    let distinct: Vec<_> = distinct.into_values().cloned().collect();
+    assert_eq!(thresholds_of(&distinct), expected);
     stop(workers);
 }
 
