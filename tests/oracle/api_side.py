@@ -173,7 +173,10 @@ def _compare_outputs(label: str, found: Json, account: Account, month: str, diff
 def _compare_quota(label: str, found: Json, used: Month, quota: int, differences: Differences) -> None:
     total = used.total()
     tokens, limit = total["in"] + total["out"], quota or found["limitTokens"]
-    expected = {"limitTokens": limit, "usedTokens": tokens, "percent": min(100, tokens * 100 // limit)}
+    # A soft limit without grace, and the highest of the usual thresholds below 100 %.
+    state = "soft_exceeded" if tokens >= limit else "near" if tokens * 100 >= limit * 90 else "within"
+    percent = min(100, tokens * 100 // limit)
+    expected = {"limitTokens": limit, "usedTokens": tokens, "percent": percent, "state": state}
     differences.mappings(f"{label} quota", found, expected)
 
 
