@@ -1,5 +1,7 @@
 //! Every setting: its flag, its variable, its default, and the checks that all of them pass or fail together.
 
+mod notices;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use rdkafka::ClientConfig;
 
 use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ingest::decode::Bounds;
+use crate::ingest::notices::Channels;
 use crate::ops::telemetry::LogFormat;
 use crate::pricing::Table;
 use crate::quota::plans::Plans;
@@ -17,6 +20,8 @@ use crate::store::link::Target;
 use crate::store::{Caps, Retention};
 
 use super::policy::{self, Files};
+
+use notices::NoticeSettings;
 
 /// The settings as given. Defaults stand here and nowhere else.
 #[derive(Debug, Args)]
@@ -70,6 +75,8 @@ pub struct Settings {
     /// The price table, a TOML file; the list prices that are built in where none is named. Read again on SIGHUP.
     #[arg(long, env = "INDELIBLE_PRICES", global = true)]
     prices: Option<String>,
+    #[command(flatten)]
+    notices: NoticeSettings,
     /// A user's tokens a month where no plan says otherwise: a soft limit, from 1.
     #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
     quota_tokens: String,
@@ -106,6 +113,8 @@ pub struct Config {
     pub dlq_topic: Option<String>,
     /// What is read again on SIGHUP.
     pub files: Files,
+    /// None where nobody is to be told of thresholds that are passed.
+    pub notices: Option<Channels>,
     /// Replaced while the process runs when the file is read again; all clones share it.
     pub plans: Arc<ArcSwap<Plans>>,
     /// Likewise.
@@ -164,8 +173,10 @@ impl Settings {
         if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
             faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter));
         }
+        let letters: Vec<_> = topics.iter().map(|topic| self.dead_letters_of(topic)).collect();
         Config {
             kafka: self.kafka(faults),
+            notices: self.notices.check(&topics, &letters, faults),
             topics,
             group: self.kafka_group.clone(),
             redis: Target::parse(&self.redis_url).unwrap_or_else(|why| {
@@ -197,11 +208,15 @@ impl Settings {
         let topics: Vec<String> = self.kafka_topics.split(',').map(|topic| topic.trim().to_owned()).collect();
         for topic in &topics {
             faults.unless(is_topic(topic), "KAFKA_TOPICS", topic, "is not a topic's name");
-            let dead = self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic));
+            let dead = self.dead_letters_of(topic);
             faults.unless(is_topic(&dead), "DLQ_TOPIC", &dead, "is not a topic's name");
             faults.unless(!topics.contains(&dead), "DLQ_TOPIC", &dead, "is also one of INDELIBLE_KAFKA_TOPICS");
         }
         topics
+    }
+
+    fn dead_letters_of(&self, topic: &str) -> String {
+        self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic))
     }
 
     fn kafka(&self, faults: &mut Faults) -> ClientConfig {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Notify;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
@@ -40,6 +41,8 @@ pub struct Tools<L, D> {
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
     pub trouble: Trouble,
+    /// Wakes whoever sends notices.
+    pub noted: Arc<Notify>,
 }
 
 /// What keeps us from counting, for readiness, with how many wait because of it: the success of one says nothing of
@@ -214,7 +217,10 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                 return Ok(Flown::TooLarge(span));
             };
             match self.apply(&flush).await? {
-                Outcome::Applied { expired, capped, .. } => break (expired, capped),
+                Outcome::Applied { expired, capped, notices } => {
+                    self.noted(notices);
+                    break (expired, capped);
+                }
                 // The reply to an earlier try was lost, and the try was not.
                 Outcome::Moved(Some(stored)) if stored == span.to => break (None, Capped::default()),
                 Outcome::Moved(stored) => {
@@ -233,6 +239,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         };
         self.report(&span, known, capped, clock::instant() - start);
         Ok(Flown::Landed { expired })
+    }
+
+    fn noted(&self, notices: usize) {
+        if notices > 0 {
+            self.metrics.notices_noted(notices as u64);
+            self.noted.notify_one();
+        }
     }
 
     /// Asks the store until it answers.

@@ -58,6 +58,27 @@ impl ReloadOutcome {
     }
 }
 
+/// What became of a try to send a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It was taken.
+    Sent,
+    /// It will be tried again.
+    Failed,
+    /// It is in the dead-letter topic.
+    DeadLettered,
+}
+
+impl Sent {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
 /// Handles to all metrics; cheap to call, resolved once.
 #[derive(Debug)]
 pub struct Metrics {
@@ -74,6 +95,9 @@ pub struct Metrics {
     unpriced: IntCounter,
     mismatches: Models,
     reloads: IntCounterVec,
+    noted: IntCounter,
+    notices: IntCounterVec,
+    outbox: IntGaugeVec,
     rebalances: IntCounterVec,
     partitions: IntGauge,
     sessions: IntCounter,
@@ -83,6 +107,9 @@ pub struct Metrics {
 const STORE_ERRORS: [&str; 6] = ["unavailable", "refused", "corrupt", "unusable", "unfit", "not_counting"];
 const CAPPED: [&str; 4] = ["group", "tool", "user", "kind"];
 const RELOADED: [&str; 2] = ["prices", "plans"];
+/// Sinks of notices, and how tries can end there.
+const NOTICES: [(&str, &[Sent]); 2] =
+    [("topic", &[Sent::Sent, Sent::Failed]), ("webhook", &[Sent::Sent, Sent::Failed, Sent::DeadLettered])];
 const REBALANCES: [&str; 2] = ["assigned", "revoked"];
 
 impl Metrics {
@@ -136,6 +163,24 @@ impl Metrics {
                     &["file", "outcome"],
                 )?,
             )?,
+            noted: register(
+                &r,
+                IntCounter::new("indelible_notices_noted_total", "Notices put into an outbox, to be sent from there.")?,
+            )?,
+            notices: register(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("indelible_notices_total", "Tries to send a notice, by how they ended."),
+                    &["sink", "outcome"],
+                )?,
+            )?,
+            outbox: register(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("indelible_outbox_notices", "Notices that wait to be sent, when last looked at."),
+                    &["sink"],
+                )?,
+            )?,
             rebalances: counters(&r, "indelible_rebalances_total", "Changes of the assignment.", "kind")?,
             partitions: register(&r, IntGauge::new("indelible_assigned_partitions", "Partitions assigned now.")?)?,
             sessions: register(&r, IntCounter::new("indelible_sessions_total", "Times the worker joined its group.")?)?,
@@ -158,6 +203,9 @@ impl Metrics {
         CAPPED.iter().for_each(|name| drop(self.capped.with_label_values(&[name])));
         for file in RELOADED {
             ReloadOutcome::ALL.iter().for_each(|end| drop(self.reloads.with_label_values(&[file, end.as_str()])));
+        }
+        for (sink, outcomes) in NOTICES {
+            outcomes.iter().for_each(|sent| drop(self.notices.with_label_values(&[sink, sent.as_str()])));
         }
         REBALANCES.iter().for_each(|kind| drop(self.rebalances.with_label_values(&[kind])));
         let build =
@@ -213,6 +261,22 @@ impl Metrics {
     /// `file` is one of [`RELOADED`].
     pub fn reloaded(&self, file: &'static str, outcome: ReloadOutcome) {
         self.reloads.with_label_values(&[file, outcome.as_str()]).inc();
+    }
+
+    pub fn notices_noted(&self, notices: u64) {
+        self.noted.inc_by(notices);
+    }
+
+    /// `sink` is one of [`NOTICES`].
+    pub fn notice(&self, sink: &'static str, outcome: Sent) {
+        self.notices.with_label_values(&[sink, outcome.as_str()]).inc();
+    }
+
+    /// How many notices wait, for the topic and for the webhook.
+    pub fn outbox(&self, topic: u64, webhook: u64) {
+        for (sink, waiting) in [("topic", topic), ("webhook", webhook)] {
+            self.outbox.with_label_values(&[sink]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
     }
 
     pub fn session_started(&self) {
