@@ -8,7 +8,8 @@ from typing import Callable, Iterator
 from urllib.parse import quote, urlencode, urlsplit
 
 from .difference import NOTHING, Differences
-from .ledger import DAY_FIELDS, GROUP_FIELDS, Account, Month, Sums, Tenant, add_up, month_and_day
+from .ledger import GROUP_FIELDS, Account, Month, Sums, Tenant, add_up, month_and_day
+from .quotas import Assignments, Plans, base, candidates, limit_of
 from .trouble import CannotTell
 
 TIMEOUT_S = 30
@@ -53,7 +54,7 @@ class Api:
         return answer if response.status == 200 else {"status": response.status, "problem": answer.get("type")}
 
 
-def compare(api: Api, tenants: dict[str, Tenant], quota_tokens: int | None, differences: Differences) -> None:
+def compare(api: Api, tenants: dict[str, Tenant], plans: Plans, differences: Differences) -> None:
     """Every answer about every tenant and user."""
     for tenant, counted in sorted(tenants.items()):
         path = f"/v1/tenants/{quote(tenant, safe='')}"
@@ -61,7 +62,15 @@ def compare(api: Api, tenants: dict[str, Tenant], quota_tokens: int | None, diff
         for month in _months(counted.total):
             _compare_users(api, path, month, counted, differences)
         for user, account in sorted(counted.users.items()):
-            _compare_scope(api, f"{path}/users/{quote(user, safe='')}", account, quota_tokens or 0, differences)
+            limits = _token_limits(plans, counted, user)
+            _compare_scope(api, f"{path}/users/{quote(user, safe='')}", account, limits, differences)
+
+
+def _token_limits(plans: Plans, counted: Tenant, user: str) -> set[int | None]:
+    """What the API may show as a user's limit: any that was ever assigned."""
+    assigned = (counted.assigned.get(name, Assignments()) for name in ("", user))
+    held = candidates(plans, *assigned, 1 << 63)
+    return {base(limit_of(one.limits, "tokens")) for one in held if one is not None}
 
 
 def _months(account: Account) -> list[str]:
@@ -74,8 +83,10 @@ def _today() -> datetime.date:
     return datetime.datetime.now(datetime.timezone.utc).date()
 
 
-def _compare_scope(api: Api, path: str, account: Account, quota: int | None, differences: Differences) -> None:
-    """A tenant's or user's stats and usage. `quota`: None for a tenant, 0 for any limit."""
+def _compare_scope(
+    api: Api, path: str, account: Account, quota: set[int | None] | None, differences: Differences
+) -> None:
+    """A tenant's or user's stats and usage. `quota`: the limits of a user, of which one is shown."""
     for month in _months(account):
         answer = api.get(f"{path}/stats", month=month)
         label = f"api {path}/stats?month={month}"
@@ -108,6 +119,8 @@ def _figures(sums: Sums) -> Json:
         "reasoningTokens": sums["reasoning"],
         "costCents": sums["nanousd"],
         "cost": sums["nanousd"],
+        "charge": sums["charge"],
+        "unpricedRequests": sums["unpriced"],
         "averageLatencyMs": sums["latency_ms"] // timed if timed else None,
     }
 
@@ -116,8 +129,9 @@ def _shown(answer: Json) -> Json:
     """The figures of an answer; money in nano-dollars."""
     shown = {name: answer.get(name, NOTHING) for name in _figures(Zeros)}
     shown["costCents"] = _nanos(answer.get("costCents"), 7)
-    cost = answer.get("cost") or {}
-    shown["cost"] = _nanos(cost.get("amount"), 9) if cost.get("currency") == "USD" else cost
+    for name in ("cost", "charge"):
+        amount = answer.get(name) or {}
+        shown[name] = _nanos(amount.get("amount"), 9) if amount.get("currency") == "USD" else amount
     return shown
 
 
@@ -170,11 +184,17 @@ def _compare_outputs(label: str, found: Json, account: Account, month: str, diff
         differences.mappings(f"{label} outputs {period}", shown, kinds)
 
 
-def _compare_quota(label: str, found: Json, used: Month, quota: int, differences: Differences) -> None:
+def _compare_quota(
+    label: str, found: Json, used: Month, quota: set[int | None], differences: Differences
+) -> None:
     total = used.total()
-    tokens, limit = total["in"] + total["out"], quota or found["limitTokens"]
-    expected = {"limitTokens": limit, "usedTokens": tokens, "percent": min(100, tokens * 100 // limit)}
-    differences.mappings(f"{label} quota", found, expected)
+    tokens, limit = total["in"] + total["out"], found.get("limitTokens")
+    if limit not in quota:
+        differences.add(f"{label} quota limitTokens", limit, f"one of {sorted(quota, key=str)}")
+        return
+    percent = min(100, tokens * 100 // limit) if limit else 0
+    shown = {name: found.get(name, NOTHING) for name in ("usedTokens", "percent")}
+    differences.mappings(f"{label} quota", shown, {"usedTokens": tokens, "percent": percent})
 
 
 def _compare_recent(label: str, found: list[Json], account: Account, differences: Differences) -> None:
@@ -222,13 +242,13 @@ def _compare_months(api: Api, path: str, account: Account, differences: Differen
     expected = {}
     for name in names[:-1]:
         total = account.months.get(name, Month()).total()
-        sums = {"requests": total["requests"], "tokens": total["in"] + total["out"], "nanousd": total["nanousd"]}
+        sums = total | {"tokens": total["in"] + total["out"]}
         expected[f"{name}-01T00:00:00Z"] = _bucket(sums)
     _compare_series(api, path, "month", names[0], names[-1], expected, differences)
 
 
 def _bucket(sums: Sums) -> tuple[int, ...]:
-    return tuple(sums.get(field, 0) for field in (*DAY_FIELDS, "nanousd"))
+    return tuple(sums.get(field, 0) for field in ("requests", "tokens", "nanousd", "nanousd", "charge"))
 
 
 def _compare_series(
@@ -241,7 +261,7 @@ def _compare_series(
         return
     found = {}
     for bucket in answer["buckets"]:
-        cost = (_nanos(bucket["costCents"], 7), _nanos(bucket["cost"]["amount"], 9))
+        cost = (_nanos(bucket["costCents"], 7), *(_nanos(bucket[name]["amount"], 9) for name in ("cost", "charge")))
         found[bucket["start"]] = (bucket["requests"], bucket["totalTokens"], *cost)
     differences.mappings(label, found, expected)
     ends = [bucket["end"] for bucket in answer["buckets"]]

@@ -20,7 +20,12 @@ class Settings(NamedTuple):
     namespace: str
     window_ms: int
     bounds: Bounds
-    quota_tokens: int | None
+    quota_tokens: int
+    # Paths; none for what is built in.
+    plans: str | None
+    prices: str | None
+    # Where notices are sent; none where there are none.
+    notice_topic: str | None
     # The dead-letter topic of each topic; None if dead letters are not looked at.
     letters: dict[str, str] | None
     wait_s: float
@@ -44,7 +49,10 @@ def parse(arguments: list[str]) -> Settings:
         namespace=given.namespace,
         window_ms=duration_ms(given.dedupe_window),
         bounds=Bounds(duration_ms(given.max_age), duration_ms(given.max_future)),
-        quota_tokens=int(given.quota_tokens) if given.quota_tokens else None,
+        quota_tokens=int(given.quota_tokens),
+        plans=given.plans or None,
+        prices=given.prices or None,
+        notice_topic=given.notice_topic or None,
         letters=named if given.dlq else None,
         wait_s=given.wait,
         json=given.json,
@@ -69,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     setting("--dedupe-window", "INDELIBLE_DEDUPE_WINDOW", "24h", "as for the program")
     setting("--max-age", "INDELIBLE_MAX_AGE", "35d", "as for the program")
     setting("--max-future", "INDELIBLE_MAX_FUTURE", "5m", "as for the program")
-    setting("--quota-tokens", "INDELIBLE_QUOTA_TOKENS", "", "the limit that the API must show; any if not given")
+    setting("--quota-tokens", "INDELIBLE_QUOTA_TOKENS", "1000000", "as for the program")
+    setting("--plans", "INDELIBLE_PLANS", "", "as for the program")
+    setting("--prices", "INDELIBLE_PRICES", "", "as for the program")
+    setting("--notice-topic", "INDELIBLE_NOTICE_TOPIC", "", "as for the program")
     setting("--dlq-topic", "INDELIBLE_DLQ_TOPIC", "", "the dead-letter topic, <topic>.dlq if not given")
     parser.add_argument("--api", help="http://host:port of the API; not looked at if not given")
     parser.add_argument("--dlq", action="store_true", help="look at the dead letters, too")
