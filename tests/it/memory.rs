@@ -7,6 +7,7 @@ mod months;
 mod outputs;
 mod quotas;
 mod seen;
+pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,9 +17,10 @@ use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
 use indelible::domain::position::{Position, TopicPartition};
 use indelible::domain::seen::Expired;
+use indelible::quota::plans::Plans;
 use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
-use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
+use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError, Unrated};
 
 use draft::{Draft, keep};
 use outputs::Moves;
@@ -41,16 +43,23 @@ pub(crate) struct MemoryLedger {
     keyspace: Keyspace,
     retention: Retention,
     caps: Caps,
+    /// Whose thresholds are watched.
+    plans: Option<Plans>,
     content: Mutex<Content>,
 }
 
 impl MemoryLedger {
     pub(crate) fn new(keyspace: Keyspace, retention: Retention) -> Self {
-        Self { keyspace, retention, caps: Caps::STANDARD, content: Mutex::default() }
+        Self { keyspace, retention, caps: Caps::STANDARD, plans: None, content: Mutex::default() }
     }
 
     pub(crate) fn with_caps(mut self, caps: Caps) -> Self {
         self.caps = caps;
+        self
+    }
+
+    pub(crate) fn watching(mut self, plans: Plans) -> Self {
+        self.plans = Some(plans);
         self
     }
 
@@ -83,10 +92,10 @@ impl MemoryLedger {
         }
         let mut draft = Draft::of(&stored);
         match self.add(&mut draft, flush) {
-            Ok((expired, capped)) => {
+            Ok((expired, capped, notices)) => {
                 let changed = draft.changed;
                 keep(&mut stored, changed);
-                Outcome::Applied { expired, capped, notices: 0 }
+                Outcome::Applied { expired, capped, notices }
             }
             Err(Overflow) => Outcome::TooLarge,
         }
@@ -99,19 +108,19 @@ impl MemoryLedger {
         }
     }
 
-    fn add(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<(Option<Expired>, Capped), Overflow> {
+    fn add(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<(Option<Expired>, Capped, usize), Overflow> {
         let state = self.keyspace.state(flush.bucket);
         self.remember(draft, flush)?;
-        let mut capped = Capped::default();
+        let (mut capped, mut notices) = (Capped::default(), 0);
         self.assign(draft, flush);
         self.add_mismatches(draft, flush)?;
         for ((scope, month), added) in &flush.delta.months {
             if scope.user.is_none() {
                 let users = flush.delta.months.iter().filter_map(|((of, in_month), added)| {
                     let same = of.tenant == scope.tenant && in_month == month;
-                    same.then_some((of.user.as_ref()?, &added.sums))
+                    same.then_some((of.user.as_ref()?, added))
                 });
-                self.add_month(draft, &scope.tenant, *month, &added.sums, users.collect(), &mut capped)?;
+                notices += self.add_month(draft, (&scope.tenant, *month), added, users.collect(), &mut capped)?;
             }
         }
         let mut moves = Moves::new();
@@ -132,7 +141,7 @@ impl MemoryLedger {
             let from = flush.from.unwrap_or(Position::START);
             draft.hash(&state).insert(unrated, format!("{from} {prices}"));
         }
-        Ok((if flush.seen.is_empty() { self.expire(draft, flush) } else { None }, capped))
+        Ok((if flush.seen.is_empty() { self.expire(draft, flush) } else { None }, capped, notices))
     }
 }
 
@@ -148,13 +157,21 @@ impl Ledger for MemoryLedger {
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
         let (stored, mark, log) = (self.lock(), keys::watermark_field(partition), keys::log_field(partition));
         let watermarks = Bucket::all().map(|bucket| self.watermark(&stored, bucket, &mark)).collect();
-        let states = Bucket::all().map(|bucket| stored.get(&self.keyspace.state(bucket)));
+        let states: Vec<_> = Bucket::all().map(|bucket| stored.get(&self.keyspace.state(bucket))).collect();
         let log_time = |state: Option<&Entry>| match state? {
             Entry::Hash(fields) => fields.get(&log)?.parse().ok(),
             _ => None,
         };
-        let log_times = states.map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
-        Ok(Standing { watermarks, log_times, unrated: Vec::new(), unfinished: false })
+        let log_times = states.iter().copied().map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
+        let field = keys::unrated_field(partition);
+        let unrated = |state: Option<&Entry>| match state? {
+            Entry::Hash(fields) => {
+                let (from, prices) = fields.get(&field)?.rsplit_once(' ')?;
+                Some(Unrated { from: from.parse().ok()?, prices: prices.to_owned() })
+            }
+            _ => None,
+        };
+        Ok(Standing { watermarks, log_times, unrated: states.into_iter().map(unrated).collect(), unfinished: false })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

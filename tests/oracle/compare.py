@@ -47,7 +47,7 @@ def run(settings: Settings) -> Verdict:
     redis_side.compare_buckets(snapshot, fold, ends, memory, differences)
     # After Redis: a notice leaves its outbox once it is in the topic.
     published = _published(settings)
-    redis_side.compare_notices(snapshot, fold.tenants, plans, published, differences)
+    redis_side.compare_notices(snapshot, fold.tenants, plans, published, settings.went_back, differences)
     answers = 0
     if settings.api is not None:
         api = api_side.Api(settings.api)

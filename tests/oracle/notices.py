@@ -57,8 +57,12 @@ def compare_marks(label: str, found: set[str], limits: Bounds, differences: Diff
 class Notices:
     """All that were found, held against the marks."""
 
-    def __init__(self, plans: Plans, tenants: dict[str, Tenant], marks: dict[tuple[Scope, str], set[str]]) -> None:
+    def __init__(
+        self, plans: Plans, tenants: dict[str, Tenant], marks: dict[tuple[Scope, str], set[str]], went_back: bool
+    ) -> None:
         self._plans, self._tenants, self._marks = plans, tenants, marks
+        # Then Redis has forgotten what it had sent, and may come to it again in another order.
+        self._went_back = went_back
         # By scope and month: each mark with the ids of the notices that speak of it.
         self._told: dict[tuple[Scope, str], dict[str, set[str]]] = {}
 
@@ -102,7 +106,7 @@ class Notices:
         for threshold in thresholds:
             mark = f"{metric}:{threshold}"
             told.setdefault(mark, set()).add(event["id"])
-            if mark not in marks:
+            if mark not in marks and not self._went_back:
                 differences.add(f"{label} mark", NOTHING, mark)
 
     def compare_all(self, differences: Differences) -> None:
@@ -112,7 +116,7 @@ class Notices:
             for mark in sorted(marks):
                 ids = sorted(told.get(mark, ()))
                 differences.compared += 1
-                if len(ids) != 1:
+                if not ids or (len(ids) > 1 and not self._went_back):
                     label = f"notices of {scope[0]}{'' if scope[1] is None else f' {scope[1]}'} in {month} {mark}"
                     differences.add(label, ids or NOTHING, "one")
 

@@ -346,6 +346,7 @@ def compare_notices(
     tenants: dict[str, Tenant],
     plans: Plans,
     published: list[tuple[str, str]] | None,
+    went_back: bool,
     differences: Differences,
 ) -> None:
     """Marks by the sums, notices by the marks. `published`: labels and texts; None where nobody is to be told."""
@@ -360,7 +361,7 @@ def compare_notices(
             marks[scope, month] = found
             limits = bounds(plans, tenants[scope[0]], scope[1], month, published is not None)
             compare_marks(f"redis {{{tag or '?'}}}:{key}", found, limits, differences)
-    notices = Notices(plans, tenants, marks)
+    notices = Notices(plans, tenants, marks, went_back)
     for tag, keys in sorted(snapshot.buckets.items()):
         waiting = keys.get("outbox", {})
         for name, text in sorted(waiting.items()) if isinstance(waiting, dict) else [("", str(waiting))]:

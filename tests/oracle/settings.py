@@ -26,6 +26,8 @@ class Settings(NamedTuple):
     prices: str | None
     # Where notices are sent; none where there are none.
     notice_topic: str | None
+    # Redis was put back to an older state after something of it was sent.
+    went_back: bool
     # The dead-letter topic of each topic; None if dead letters are not looked at.
     letters: dict[str, str] | None
     wait_s: float
@@ -53,6 +55,7 @@ def parse(arguments: list[str]) -> Settings:
         plans=given.plans or None,
         prices=given.prices or None,
         notice_topic=given.notice_topic or None,
+        went_back=given.went_back,
         letters=named if given.dlq else None,
         wait_s=given.wait,
         json=given.json,
@@ -92,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--wait", type=float, default=30.0, metavar="SECONDS", help="until all is counted, at most; 0: look at once"
+    )
+    parser.add_argument(
+        "--went-back",
+        action="store_true",
+        help="Redis was put back to an older state meanwhile: a threshold may have been noticed more than once",
     )
     parser.add_argument("--most", type=int, default=50, metavar="N", help="differences to print at most")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

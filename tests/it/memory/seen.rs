@@ -30,7 +30,9 @@ impl MemoryLedger {
         let tiers = self.tiers(stored, flush.bucket);
         let known = |index, seen: &SeenId| {
             let within = Generation::within(seen.at, self.retention.seen_ms);
-            tiers.within(within).find_map(|(generation, tier)| {
+            // Where it would go comes first: of an id that stands twice, that content is compared.
+            let own = tiers.open(Generation::of(seen.at)).map(|tier| (Generation::of(seen.at), tier));
+            own.into_iter().chain(tiers.within(within)).find_map(|(generation, tier)| {
                 let key = self.keyspace.seen(flush.bucket, generation, tier, tier.shard(seen.spread));
                 let Some(Entry::Set(members)) = stored.get(&key) else { return None };
                 let conflict = !members.contains(&seen.content.to_string());
