@@ -1,4 +1,4 @@
-//! The read API: stats, users and usage over time, as JSON over HTTP.
+//! The read API: stats, users, usage over time and quotas, as JSON over HTTP.
 //!
 //! Reads through [`Reader`] alone and never writes; decides nothing about counting and knows no Redis, no
 //! Kafka. An answer is exact or an error, never a guess: without the store there is a 503 and no zeros.
@@ -7,6 +7,7 @@
 mod answer;
 mod params;
 mod problem;
+mod quota;
 mod stats;
 mod usage;
 mod users;
@@ -122,6 +123,9 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(users::users))
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(usage::user_usage))
+        .routes(routes!(quota::tenant_quota))
+        .routes(routes!(quota::user_quota))
+        .routes(routes!(quota::allow))
         .routes(routes!(openapi_json))
         .routes(routes!(version))
 }

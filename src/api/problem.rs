@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::domain::counters::Overflow;
+use crate::quota::plans::UnknownPlan;
 use crate::store::StoreError;
 
 const MIME: &str = "application/problem+json";
@@ -28,6 +29,7 @@ impl Kind {
     pub(super) const NOT_FOUND: Self = Self("not-found", "No such resource", 404);
     pub(super) const METHOD_NOT_ALLOWED: Self = Self("method-not-allowed", "Read only", 405);
     const CROWDED: Self = Self("user-in-crowd", "User has no sums of its own", 409);
+    const UNKNOWN_PLAN: Self = Self("unknown-plan", "Plan is not in the plan file", 409);
     pub(super) const NOT_ACCEPTABLE: Self = Self("not-acceptable", "No such encoding", 406);
     const OVERFLOW: Self = Self("overflow", "Sum too large", 500);
     const STORE_DAMAGED: Self = Self("store-damaged", "Counters damaged", 500);
@@ -97,6 +99,12 @@ impl From<StoreError> for Problem {
             }
         };
         Self { retry_after, ..Self::caused(kind, detail, error) }
+    }
+}
+
+impl From<UnknownPlan> for Problem {
+    fn from(unknown: UnknownPlan) -> Self {
+        Self::new(Kind::UNKNOWN_PLAN, unknown.to_string())
     }
 }
 

@@ -6,6 +6,7 @@ pub mod dlq;
 pub mod emit;
 pub mod healthcheck;
 pub mod offsets;
+pub mod policy;
 pub mod settings;
 
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! Every setting: its flag, its variable, its default, and the checks that all of them pass or fail together.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::pricing::Table;
 use crate::quota::plans::Plans;
 use crate::store::link::Target;
 use crate::store::{Caps, Retention};
+
+use super::policy;
 
 /// The settings as given. Defaults stand here and nowhere else.
 #[derive(Debug, Args)]
@@ -65,9 +68,12 @@ pub struct Settings {
     /// The dead-letter topic [default: <topic>.dlq]
     #[arg(long, env = "INDELIBLE_DLQ_TOPIC", global = true)]
     dlq_topic: Option<String>,
-    /// A user's tokens a month, from 1.
+    /// A user's tokens a month where no plan says otherwise: a soft limit, from 1.
     #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
     quota_tokens: String,
+    /// The plan file (TOML): limits a month for users and tenants, and which plan is the default [default: none]
+    #[arg(long, env = "INDELIBLE_PLANS", global = true)]
+    plans: Option<String>,
     /// After SIGTERM, batches are given this long to end: 1s to 10m.
     #[arg(long, env = "INDELIBLE_DRAIN_TIMEOUT", global = true, default_value = "25s")]
     drain_timeout: String,
@@ -136,6 +142,10 @@ impl Settings {
         let drain_ms = faults.duration_ms("DRAIN_TIMEOUT", &self.drain_timeout, ("1s", "10m"));
         let tokens = self.quota_tokens.parse().unwrap_or(0);
         faults.unless(tokens >= 1, "QUOTA_TOKENS", &self.quota_tokens, "is not a whole number from 1");
+        let plans = policy::plans(self.plans.as_deref().map(Path::new), tokens).unwrap_or_else(|all| {
+            all.iter().for_each(|fault| faults.add("PLANS", fault));
+            Plans::default()
+        });
         let tenant_users = self.tenant_users.parse().unwrap_or(0);
         let sane = (1..=100_000_000).contains(&tenant_users);
         faults.unless(sane, "TENANT_USERS", &self.tenant_users, "is not a whole number from 1 to 100000000");
@@ -164,7 +174,7 @@ impl Settings {
             },
             caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
-            plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(tokens))),
+            plans: Arc::new(ArcSwap::from_pointee(plans)),
             prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),
             drain: Duration::from_millis(drain_ms.unsigned_abs()),
             log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },

@@ -8,6 +8,7 @@ pub mod call;
 pub mod cells;
 pub mod draft;
 mod fault;
+mod freshness;
 pub mod keys;
 pub mod link;
 pub mod namespace;
@@ -247,6 +248,10 @@ pub struct Usage {
     pub outputs: BTreeMap<OutputKind, OutputCount>,
     /// Newest first, at most [`RECENT_OUTPUTS`]; empty for a tenant.
     pub recent: Vec<SavedOutput>,
+    /// What was assigned to the tenant and the user; nothing for a tenant alone, whose [`Reader::quota`] tells it.
+    pub assigned: Whose<Assignments>,
+    /// Of a user, by day of the month asked for, from 1; empty for a tenant.
+    pub days: BTreeMap<u32, Spent>,
     pub freshness: Freshness,
 }
 

@@ -11,6 +11,9 @@ use crate::support::kafka::{Kafka, Record};
 /// Tenant and user.
 pub(crate) type User = (String, String);
 
+/// The plan file that its assignments suppose, for INDELIBLE_PLANS.
+pub(crate) const PLANS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/plans.toml");
+
 const TENANTS: u32 = 12;
 const USERS: u32 = 4;
 

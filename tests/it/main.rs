@@ -31,6 +31,7 @@ mod network_faults;
 mod notice_properties;
 mod operator;
 mod oracle;
+mod quotas;
 mod reader;
 mod readiness;
 mod real_requests;

@@ -4,7 +4,7 @@ use chrono::Utc;
 use redis::{FromRedisValue, cmd};
 use serde_json::json;
 
-use crate::generator::Generator;
+use crate::generator::{Generator, PLANS};
 use crate::support::deployment::Deployment;
 use crate::support::kafka::{Kafka, Record};
 use crate::support::oracle;
@@ -15,7 +15,7 @@ const PARTITIONS: i32 = 4;
 
 /// Mixed traffic, counted: usage, outputs, repeats and poison. The worker has ended, so that it does not heal.
 fn counted() -> (Deployment, Running) {
-    let deployment = Deployment::new(PARTITIONS);
+    let deployment = Deployment::new(PARTITIONS).set("INDELIBLE_PLANS", PLANS);
     let mut worker = deployment.serve();
     Generator::new(7, PARTITIONS).with_poison(6).send(&deployment.topic, 1500);
     deployment.await_counted();

@@ -3,13 +3,15 @@
 import datetime
 import http.client
 import json
+import time
 from decimal import Decimal
+from functools import partial
 from typing import Callable, Iterator
 from urllib.parse import quote, urlencode, urlsplit
 
 from .difference import NOTHING, Differences
 from .ledger import GROUP_FIELDS, Account, Month, Sums, Tenant, add_up, month_and_day
-from .quotas import Assignments, Plans, base, candidates, limit_of
+from .quotas import Assignments, Force, Plans, base, in_force, limit_of, month_start_ms, state
 from .trouble import CannotTell
 
 TIMEOUT_S = 30
@@ -21,6 +23,8 @@ DAYS_KEPT_MONTHS = 12
 USERS_A_PAGE = 50
 
 Json = dict
+# What is in force at an instant.
+Quota = Callable[[int], Force | None]
 Zeros = dict.fromkeys(GROUP_FIELDS, 0)
 
 
@@ -62,15 +66,9 @@ def compare(api: Api, tenants: dict[str, Tenant], plans: Plans, differences: Dif
         for month in _months(counted.total):
             _compare_users(api, path, month, counted, differences)
         for user, account in sorted(counted.users.items()):
-            limits = _token_limits(plans, counted, user)
-            _compare_scope(api, f"{path}/users/{quote(user, safe='')}", account, limits, differences)
-
-
-def _token_limits(plans: Plans, counted: Tenant, user: str) -> set[int | None]:
-    """What the API may show as a user's limit: any that was ever assigned."""
-    assigned = (counted.assigned.get(name, Assignments()) for name in ("", user))
-    held = candidates(plans, *assigned, 1 << 63)
-    return {base(limit_of(one.limits, "tokens")) for one in held if one is not None}
+            quota = partial(in_force, plans, counted.assigned.get("", Assignments()))
+            quota = partial(quota, counted.assigned.get(user, Assignments()))
+            _compare_scope(api, f"{path}/users/{quote(user, safe='')}", account, quota, differences)
 
 
 def _months(account: Account) -> list[str]:
@@ -84,9 +82,9 @@ def _today() -> datetime.date:
 
 
 def _compare_scope(
-    api: Api, path: str, account: Account, quota: set[int | None] | None, differences: Differences
+    api: Api, path: str, account: Account, quota: Quota | None, differences: Differences
 ) -> None:
-    """A tenant's or user's stats and usage. `quota`: the limits of a user, of which one is shown."""
+    """A tenant's or user's stats and usage. `quota`: the limits of a user."""
     for month in _months(account):
         answer = api.get(f"{path}/stats", month=month)
         label = f"api {path}/stats?month={month}"
@@ -98,7 +96,7 @@ def _compare_scope(
         _compare_period(f"{label} allTime", answer["allTime"], list(account.months.values()), differences)
         _compare_outputs(label, answer["outputs"], account, month, differences)
         if quota is not None:
-            _compare_quota(label, answer["quota"], used, quota, differences)
+            _compare_quota(label, answer["quota"], used, month, quota, differences)
             _compare_recent(label, answer["recentActivity"], account, differences)
     _compare_days(api, path, account, differences)
     _compare_months(api, path, account, differences)
@@ -184,17 +182,23 @@ def _compare_outputs(label: str, found: Json, account: Account, month: str, diff
         differences.mappings(f"{label} outputs {period}", shown, kinds)
 
 
-def _compare_quota(
-    label: str, found: Json, used: Month, quota: set[int | None], differences: Differences
-) -> None:
-    total = used.total()
-    tokens, limit = total["in"] + total["out"], found.get("limitTokens")
-    if limit not in quota:
-        differences.add(f"{label} quota limitTokens", limit, f"one of {sorted(quota, key=str)}")
+def _compare_quota(label: str, found: Json, used: Month, month: str, quota: Quota, differences: Differences) -> None:
+    """By the limits in force now; of a month that is over, or is yet to come, by those of its end or beginning."""
+    start, end = (month_start_ms(month, later) for later in (0, 1))
+    at_ms = min(max(time.time_ns() // 1_000_000, start), end - 1)
+    force = quota(at_ms)
+    if force is None:
+        differences.add(f"{label} quota", found, "nothing, for nobody knows the plan")
         return
-    percent = min(100, tokens * 100 // limit) if limit else 0
-    shown = {name: found.get(name, NOTHING) for name in ("usedTokens", "percent")}
-    differences.mappings(f"{label} quota", shown, {"usedTokens": tokens, "percent": percent})
+    days = {day: (sums["tokens"], sums["nanousd"]) for day, sums in used.days.items()}
+    limit, tokens = base(limit_of(force.limits, "tokens")), sum(of_day[0] for of_day in days.values())
+    expected = {
+        "limitTokens": limit,
+        "usedTokens": tokens,
+        "percent": min(100, tokens * 100 // limit) if limit else 0,
+        "state": state(force, days, (start, end), at_ms),
+    }
+    differences.mappings(f"{label} quota", found, expected)
 
 
 def _compare_recent(label: str, found: list[Json], account: Account, differences: Differences) -> None:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from .difference import NOTHING, Differences
 from .ledger import Account, Tenant, month_and_day
 from .names import encode
-from .quotas import METRICS, Assignments, Held, Plans, base, candidates, limit_of, reached
-from .values import DAY_SECONDS, Refused, day_number, time_ns
+from .quotas import METRICS, Assignments, Held, Plans, base, candidates, limit_of, month_start_ms, reached
+from .values import Refused, time_ns
 
 Scope = tuple[str, str | None]
 
@@ -28,7 +28,7 @@ def bounds(plans: Plans, counted: Tenant, user: str | None, month: str, watched:
     days = account.months[month].days.values()
     used = {"tokens": sum(day["tokens"] for day in days), "cost": sum(day["nanousd"] for day in days)}
     of_user = None if user is None else counted.assigned.get(user, Assignments())
-    held = candidates(plans, counted.assigned.get("", Assignments()), of_user, _end_ms(month))
+    held = candidates(plans, counted.assigned.get("", Assignments()), of_user, month_start_ms(month, 1))
 
     def marks(one: Held | None) -> set[str]:
         if one is None:
@@ -38,11 +38,6 @@ def bounds(plans: Plans, counted: Tenant, user: str | None, month: str, watched:
     each = [marks(one) for one in held]
     least = frozenset.intersection(*map(frozenset, each)) if watched else frozenset()
     return Bounds(least, frozenset().union(*each), held, used)
-
-
-def _end_ms(month: str) -> int:
-    year, number = int(month[:4]), int(month[5:])
-    return day_number(year + number // 12, number % 12 + 1, 1) * DAY_SECONDS * 1000
 
 
 def compare_marks(label: str, found: set[str], limits: Bounds, differences: Differences) -> None:

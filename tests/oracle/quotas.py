@@ -8,6 +8,7 @@ from typing import Iterable, NamedTuple
 
 from .decode import THRESHOLDS, Assigned, Event, Limit, Limits
 from .trouble import CannotTell
+from .values import day_number
 
 METRICS = ("tokens", "cost")
 NO_LIMIT = Limit(None, None)
@@ -147,6 +148,66 @@ def candidates(plans: Plans, tenant: Assignments, user: Assignments | None, end_
             # Limits that a tenant was given one by one are not those of each user.
             found.add(by_plan(tenants.plan if tenants is not None else None))
     return found
+
+
+class Force(NamedTuple):
+    """Limits in force, and since when by an assignment."""
+
+    limits: Limits
+    since_ms: int | None
+
+
+def in_force(plans: Plans, tenant: Assignments, user: Assignments, at_ms: int) -> Force | None:
+    """A user's limits: their own, else those of the tenant's plan for each user. None if nobody knows the plan."""
+
+    def latest(assignments: Assignments) -> Assignment | None:
+        return next((one for one in assignments.all() if one.effective_ms <= at_ms), None)
+
+    own, tenants = latest(user), latest(tenant)
+    if own is not None and own.assigned.limits is not None:
+        return Force(own.assigned.limits, own.effective_ms)
+    if own is not None and own.assigned.plan is not None:
+        name, since = own.assigned.plan, own.effective_ms
+    else:
+        name = None if tenants is None else tenants.assigned.plan
+        since = max((one.effective_ms for one in (own, tenants) if one is not None), default=None)
+    plan = plans.default if name is None else plans.by_name.get(name)
+    return None if plan is None else Force(plan.user, since)
+
+
+_WORSE = ("within", "near", "soft_exceeded", "grace", "blocked")
+DAY_MS = 86_400_000
+
+
+def state(force: Force, days: dict[int, tuple[int, int]], month: tuple[int, int], at_ms: int) -> str:
+    """The worst of both metrics. `days`: tokens and nano-dollars. `month`: its first instant, and the next one's."""
+    return max((_state(force, metric, days, month, at_ms) for metric in METRICS), key=_WORSE.index)
+
+
+def _state(force: Force, metric: str, days: dict[int, tuple[int, int]], month: tuple[int, int], at_ms: int) -> str:
+    soft, hard = limit = limit_of(force.limits, metric)
+    sums, used = {}, 0
+    for day in sorted(days):
+        used += days[day][METRICS.index(metric)]
+        sums[day] = used
+    if hard is not None and used >= hard:
+        return "blocked"
+    if soft is not None and used >= soft:
+        if force.limits.grace_seconds is None:
+            return "soft_exceeded"
+        day = min(day for day, so_far in sums.items() if so_far >= soft)
+        begins = max(month[0] + day * DAY_MS, force.since_ms or 0)
+        ends = min(begins + force.limits.grace_seconds * 1000, month[1])
+        return "grace" if at_ms < ends else "blocked"
+    near = max((percent for percent in force.limits.thresholds if percent < 100), default=90)
+    whole = base(limit)
+    return "near" if whole is not None and used * 100 >= whole * near else "within"
+
+
+def month_start_ms(month: str, later: int = 0) -> int:
+    """The first instant of a month, or of the one so many later."""
+    year, number = divmod(int(month[:4]) * 12 + int(month[5:]) - 1 + later, 12)
+    return day_number(year, number + 1, 1) * DAY_MS
 
 
 def limit_of(limits: Limits, metric: str) -> Limit:

@@ -17,7 +17,7 @@ use crate::domain::ids::{TenantId, UserId};
 use crate::domain::{delta::Scope, money::NanoDollars};
 use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ops::clock;
-use crate::quota::assess;
+use crate::quota::assess::percent;
 use crate::store::{Reader, StoreError, Usage};
 
 pub(super) const TENANT: &str = "acme";
@@ -174,7 +174,8 @@ impl<'e> Story<'e> {
             let cell = if kind.as_str() == "website" { 7 } else { 6 };
             (rows[0][cell], rows[1][cell]) = (count.month, count.all_time);
         }
-        let percent = |row: &Row| i64::from(assess(row[1] + row[2], &self.config.plans.load().default.1.user).percent);
+        let limit = self.config.plans.load().default.1.user.tokens.base();
+        let percent = |row: &Row| i64::from(percent(row[1] + row[2], limit));
         rows.iter_mut().for_each(|row| row[5] = user.map_or(0, |_| percent(row)));
         Ok(rows)
     }

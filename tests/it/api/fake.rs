@@ -3,16 +3,17 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures::future::BoxFuture;
 use indelible::domain::calendar::{Month, TimeMs};
 use indelible::domain::counters::{Counters, DayUsage, Group, Mismatch};
 use indelible::domain::delta::Scope;
 use indelible::domain::event::Output;
-use indelible::domain::ids::{Assistant, Model, OutputId, OutputKind, TenantId, Tool, UserId};
+use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, Tool, UserId};
 use indelible::domain::money::NanoDollars;
+use indelible::domain::quota::{Assignment, Assignments, Grant, Spent};
 use indelible::store::{
-    Freshness, OutputCount, QuotaFacts, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage,
+    Freshness, OutputCount, QuotaFacts, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage, Whose,
 };
 
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ pub(super) struct Fake {
     pub(super) freshness: Freshness,
     pub(super) usage: BTreeMap<Scope, Usage>,
     pub(super) days: BTreeMap<Scope, BTreeMap<NaiveDate, DayUsage>>,
-    pub(super) quota: QuotaFacts,
+    pub(super) assigned: BTreeMap<Scope, Assignments>,
     pub(super) mismatches: BTreeMap<Model, Mismatch>,
 }
 
@@ -112,6 +113,26 @@ impl Fake {
         }
     }
 
+    /// Assigns a quota to a user, or to the tenant where there is none.
+    pub(super) fn assign(&mut self, tenant: &str, user: Option<&str>, effective: &str, grant: Grant) {
+        let (source, id) = (Source::new("s").expect("an id"), EventId::new(effective).expect("an id"));
+        let effective = TimeMs::of(time(effective));
+        let assignment = Assignment { effective, set_at: effective, source, id, grant };
+        self.assigned.entry(scope(tenant, user)).or_default().add(assignment);
+    }
+
+    fn assigned(&self, scope: &Scope) -> Whose<Assignments> {
+        let of = |scope: &Scope| self.assigned.get(scope).cloned().unwrap_or_default();
+        let tenant = of(&Scope { tenant: scope.tenant.clone(), user: None });
+        Whose { tenant, user: scope.user.as_ref().map(|_| of(scope)).unwrap_or_default() }
+    }
+
+    fn spent(&self, scope: &Scope, month: Month) -> BTreeMap<u32, Spent> {
+        let (from, to) = (month.start().date_naive(), month.next().start().date_naive());
+        let days = self.days.get(scope).into_iter().flat_map(|days| days.range(from..to));
+        days.map(|(day, sum)| (day.day(), Spent { tokens: sum.tokens, cost: sum.cost.0 })).collect()
+    }
+
     fn answer<'a, T: Send + 'a>(
         &'a self,
         answer: impl FnOnce() -> T + Send + 'a,
@@ -152,9 +173,11 @@ impl Fake {
 }
 
 impl Reader for Fake {
-    fn usage<'a>(&'a self, scope: &'a Scope, _: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
-        self.answer(|| Usage {
+    fn usage<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
+        self.answer(move || Usage {
             freshness: self.freshness.clone(),
+            assigned: self.assigned(scope),
+            days: self.spent(scope, month),
             ..self.usage.get(scope).cloned().unwrap_or_default()
         })
     }
@@ -183,8 +206,12 @@ impl Reader for Fake {
         })
     }
 
-    fn quota<'a>(&'a self, _: &'a Scope, _: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
-        self.answer(|| QuotaFacts { freshness: self.freshness.clone(), ..self.quota.clone() })
+    fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
+        self.answer(move || {
+            let tenant = Scope { tenant: scope.tenant.clone(), user: None };
+            let days = Whose { tenant: self.spent(&tenant, month), user: self.spent(scope, month) };
+            QuotaFacts { assigned: self.assigned(scope), days, freshness: self.freshness.clone() }
+        })
     }
 
     fn mismatches(&self, _: Month) -> BoxFuture<'_, Result<BTreeMap<Model, Mismatch>, StoreError>> {

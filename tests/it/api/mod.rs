@@ -3,6 +3,7 @@
 mod answers;
 mod fake;
 mod protocol;
+mod quotas;
 mod refusals;
 
 use std::sync::Arc;

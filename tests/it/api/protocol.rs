@@ -6,12 +6,15 @@ use indelible::store::StoreError;
 use super::fake::Mode;
 use super::*;
 
-const V1: [&str; 5] = [
+const V1: [&str; 8] = [
     STATS,
     "/v1/tenants/acme/stats",
     "/v1/tenants/acme/users",
     "/v1/tenants/acme/usage",
     "/v1/tenants/acme/users/alice/usage",
+    "/v1/tenants/acme/quota",
+    "/v1/tenants/acme/users/alice/quota",
+    "/v1/tenants/acme/users/alice/allow",
 ];
 
 #[tokio::test]
@@ -147,9 +150,12 @@ async fn every_route_and_status_is_described() {
         names,
         [
             "/openapi.json",
+            "/v1/tenants/{tenant}/quota",
             "/v1/tenants/{tenant}/stats",
             "/v1/tenants/{tenant}/usage",
             "/v1/tenants/{tenant}/users",
+            "/v1/tenants/{tenant}/users/{user}/allow",
+            "/v1/tenants/{tenant}/users/{user}/quota",
             "/v1/tenants/{tenant}/users/{user}/stats",
             "/v1/tenants/{tenant}/users/{user}/usage",
             "/version",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use crate::generator::PLANS;
 use crate::support::kafka::client;
 use crate::support::kafka_cluster::KafkaCluster;
 use crate::support::oracle;
@@ -45,6 +46,7 @@ impl Stage {
             ("INDELIBLE_KAFKA_TOPICS", TOPIC.to_owned()),
             ("INDELIBLE_KAFKA_GROUP", GROUP.to_owned()),
             ("INDELIBLE_REDIS_URL", self.redis.url()),
+            ("INDELIBLE_PLANS", PLANS.to_owned()),
             ("INDELIBLE_LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ]
@@ -95,6 +97,6 @@ impl Stage {
     pub(super) fn differences(&self, api: &Running) -> Result<String, String> {
         let env = self.env();
         let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        oracle::differences(&env, Some(&api.api_url()), &["--dlq"])
+        oracle::differences(&env, Some(&api.api_url()), &["--dlq", "--went-back"])
     }
 }
