@@ -15,7 +15,10 @@ from .values import date_of
 MAX_SUM = 2**63 - 1
 
 # Names of a group's sums, as docs/redis.md has them; those of a day below.
-GROUP_FIELDS = ("requests", "in", "out", "cached", "reasoning", "nanousd", "charge", "unpriced", "latency_ms", "latency_n")
+GROUP_FIELDS = (
+    *("requests", "in", "out", "cached", "reasoning"),
+    *("nanousd", "charge", "unpriced", "latency_ms", "latency_n"),
+)
 DAY_FIELDS = ("requests", "tokens", "nanousd", "charge")
 Sums = dict[str, int]
 Group = tuple[str, str]

@@ -10,7 +10,7 @@ from ..difference import Differences
 from ..ledger import Tenant
 from ..notices import Notices, bounds, compare_marks
 from ..prices import Prices
-from ..quotas import Assignments, Plans, candidates, reached
+from ..quotas import DAY_MS, Assignments, Force, Plans, candidates, in_force, month_start_ms, reached, state
 from ..redis_side import assigned_text
 from .made import bare, record
 
@@ -37,8 +37,8 @@ def plans() -> Plans:
 
 def assign(name: str, at: str, **data: object) -> object:
     """An event."""
-    kind = "ai.quota.assigned.v1"
-    event = {"specversion": "1.0", "id": name, "source": "s", "type": kind, "time": at, "data": {"tenantId": "acme"} | data}
+    event = {"specversion": "1.0", "id": name, "source": "s", "type": "ai.quota.assigned.v1", "time": at}
+    event["data"] = {"tenantId": "acme"} | data
     return decode(record(event), ANY_TIME)
 
 
@@ -85,6 +85,36 @@ class Quotas(unittest.TestCase):
         self.assertEqual({one.plan for one in held}, {"free", None})
         user.add(assign("b", "2026-11-01T00:00:00Z", userId="alice", plan="gone"))
         self.assertIn(None, candidates(plans(), tenant, user, 1 << 62))
+
+
+    def test_a_state_is_that_of_the_day_on_which_the_soft_limit_was_reached(self) -> None:
+        start, end = month_start_ms("2026-11"), month_start_ms("2026-11", 1)
+        force = Force(plans().default.user, None)
+
+        def at(day: int, hour: int, *used: tuple[int, int], since: int | None = None) -> str:
+            days = {number: (tokens, 0) for number, tokens in used}
+            instant = start + ((day - 1) * 24 + hour) * 3_600_000
+            return state(force._replace(since_ms=since), days, (start, end), instant)
+
+        self.assertEqual([at(9, 0, (1, used)) for used in (17, 18)], ["within", "near"])
+        # Reached on the 2nd, whose end is 0:00 of the 3rd; 36 hours later it is 12:00 of the 4th.
+        self.assertEqual([at(4, hour, (1, 19), (2, 1)) for hour in (11, 12)], ["grace", "blocked"])
+        self.assertEqual(at(4, 12, (2, 20), since=start + 3 * DAY_MS), "grace")
+        self.assertEqual(at(30, 23, (30, 20)), "grace")
+        self.assertEqual(at(2, 0, (2, 100)), "blocked")
+        self.assertEqual(state(force, {1: (0, 2)}, (start, end), start), "blocked")
+
+    def test_the_limits_in_force_are_those_of_the_instant(self) -> None:
+        tenant, user = Assignments(), Assignments()
+        tenant.add(assign("a", "2026-11-10T00:00:00Z", plan="big"))
+        user.add(assign("b", "2026-11-20T00:00:00Z", userId="alice", plan="gone"))
+        user.add(assign("c", "2026-11-25T00:00:00Z", userId="alice", inherit=True))
+        start = month_start_ms("2026-11")
+        found = [in_force(plans(), tenant, user, start + (day - 1) * DAY_MS) for day in (9, 10, 20, 25)]
+        self.assertEqual([force and force.limits.tokens for force in found], [Limit(20, 100), None, None, None])
+        since = [force and force.since_ms for force in found]
+        self.assertEqual(since, [None, start + 9 * DAY_MS, None, start + 24 * DAY_MS])
+        self.assertIsNone(found[2])
 
 
 class Marks(unittest.TestCase):
