@@ -15,12 +15,24 @@ use crate::domain::quota::{Assignments, Spent};
 use super::cells::{self, Damage};
 use super::keys::quota_field;
 use super::redis_reader::{Hash, RedisReader, parse, read_month};
-use super::{QuotaFacts, StoreError, Whose, assigned, freshness};
+use super::{Freshness, QuotaFacts, StoreError, Whose, assigned, freshness};
 
 /// The most days of a month.
 const DAYS: u32 = 31;
 
 impl RedisReader {
+    pub(super) async fn read_own(&self, scope: &Scope) -> Result<(Assignments, Freshness), StoreError> {
+        let state = self.keyspace.state(Bucket::of(&scope.tenant));
+        let mut ask = pipe();
+        ask.cmd("HGETALL").arg(&state);
+        self.ask_assigned(&mut ask, &scope.tenant, scope.user.as_ref());
+        let mut answers = self.link.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let freshness = freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?;
+        let Whose { tenant, user } = self.read_assigned(next(), &scope.tenant)?;
+        Ok((if scope.user.is_some() { user } else { tenant }, freshness))
+    }
+
     pub(super) async fn read_quota(&self, scope: &Scope, month: Month) -> Result<QuotaFacts, StoreError> {
         let tenant = Scope { tenant: scope.tenant.clone(), user: None };
         let state = self.keyspace.state(Bucket::of(&scope.tenant));

@@ -353,6 +353,10 @@ impl Reader for RedisReader {
         self.read_days(scope, first, last).boxed()
     }
 
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>> {
+        self.read_own(scope).boxed()
+    }
+
     fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
         self.read_quota(scope, month).boxed()
     }

@@ -15,7 +15,7 @@ const PARTITIONS: i32 = 4;
 
 /// Mixed traffic, counted: usage, outputs, repeats and poison. The worker has ended, so that it does not heal.
 fn counted() -> (Deployment, Running) {
-    let deployment = Deployment::new(PARTITIONS).set("INDELIBLE_PLANS", PLANS);
+    let deployment = Deployment::new(PARTITIONS).with_notices(PLANS);
     let mut worker = deployment.serve();
     Generator::new(7, PARTITIONS).with_poison(6).send(&deployment.topic, 1500);
     deployment.await_counted();
@@ -158,21 +158,27 @@ fn mismatches_and_notices_that_no_event_explains_are_named() {
         json!({"specversion": "1.0", "type": "ai.quota.notice.v1", "id": id, "time": at, "data": data}).to_string()
     };
     let id = format!("{tenant}:{user}:{month}:tokens:50");
+    let mismatches = format!("mismatches:{month}");
     let planted = [
-        ("mismatches:2026-11", "large", "1 5 7".to_owned(), "large"),
-        ("outbox", &id, notice(500_000, "50", &id), "used: found 500000"),
-        ("outbox", &id, notice(1, "50", &id), "no such limits in force, or not reached"),
-        ("outbox", &id, notice(500_000, "80", &id), "tokens:80"),
+        (&*mismatches, "large", "1 5 7".to_owned(), "large"),
+        ("outbox", id.as_str(), notice(500_000, "50", &id), "used: found 500000"),
+        ("outbox", id.as_str(), notice(1, "50", &id), "no such limits in force, or not reached"),
+        ("outbox", id.as_str(), notice(500_000, "80", &id), "tokens:80"),
         ("outbox", "other", notice(500_000, "50", &id), "field: found other"),
-        ("outbox", &id, "{}".to_owned(), "a notice"),
+        ("outbox", id.as_str(), "{}".to_owned(), "a notice"),
     ];
     for (key, field, value, named) in planted {
         let key = format!("{bucket}:{key}");
+        let mut connection = deployment.redis.connection();
+        let healthy: Option<Vec<u8>> = cmd("DUMP").arg(&key).query(&mut connection).expect("a key, or none");
         deployment.redis.ask::<()>("HSET", &[&key, field, &value]);
         let said = oracle::differences(&deployment.env(), None, &["--wait", "0"]).expect_err("a field too many");
         let line = |line: &str| line.starts_with(&key.replacen("indelible:", "redis ", 1)) && line.contains(named);
         assert!(said.lines().any(line), "{key} {field} {value} is not named by {named:?}:\n{said}");
         deployment.redis.ask::<()>("DEL", &[&key]);
+        if let Some(healthy) = healthy {
+            cmd("RESTORE").arg(&key).arg(0).arg(healthy).exec(&mut connection).expect("the key as it was");
+        }
     }
     oracle::assert_equal(&deployment.env(), None);
 }

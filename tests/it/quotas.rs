@@ -27,6 +27,7 @@ use indelible::store::{Caps, Ledger, Outcome, Reader, Retention, StoreError};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::api::Writer;
 use crate::made::{DAY_MS, Log, Record};
 use crate::script_conformance::link;
 use crate::support::redis::Redis;
@@ -140,6 +141,7 @@ impl World {
     fn api(&self, now: fn() -> DateTime<Utc>) -> Router {
         router(ApiState {
             reader: Arc::new(self.reader.clone()),
+            assigner: Arc::new(Writer::into(&Arc::default())),
             plans: Arc::new(ArcSwap::from_pointee(file::read(PLANS, 1).expect("no fault"))),
             prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),
             metrics: Arc::new(Metrics::new(&[]).expect("metrics")),

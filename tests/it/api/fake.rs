@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures::future::BoxFuture;
@@ -31,7 +32,7 @@ pub(super) struct Fake {
     pub(super) freshness: Freshness,
     pub(super) usage: BTreeMap<Scope, Usage>,
     pub(super) days: BTreeMap<Scope, BTreeMap<NaiveDate, DayUsage>>,
-    pub(super) assigned: BTreeMap<Scope, Assignments>,
+    pub(super) assigned: Arc<Mutex<BTreeMap<Scope, Assignments>>>,
     pub(super) mismatches: BTreeMap<Model, Mismatch>,
 }
 
@@ -60,7 +61,7 @@ pub(super) fn time(text: &str) -> DateTime<Utc> {
     text.parse().expect("a time")
 }
 
-fn scope(tenant: &str, user: Option<&str>) -> Scope {
+pub(super) fn scope(tenant: &str, user: Option<&str>) -> Scope {
     let user = user.map(|user| UserId::new(user).expect("an id"));
     Scope { tenant: TenantId::new(tenant).expect("an id"), user }
 }
@@ -118,11 +119,13 @@ impl Fake {
         let (source, id) = (Source::new("s").expect("an id"), EventId::new(effective).expect("an id"));
         let effective = TimeMs::of(time(effective));
         let assignment = Assignment { effective, set_at: effective, source, id, grant };
-        self.assigned.entry(scope(tenant, user)).or_default().add(assignment);
+        let mut assigned = self.assigned.lock().expect("no test panics with it");
+        assigned.entry(scope(tenant, user)).or_default().add(assignment);
     }
 
-    fn assigned(&self, scope: &Scope) -> Whose<Assignments> {
-        let of = |scope: &Scope| self.assigned.get(scope).cloned().unwrap_or_default();
+    fn quotas(&self, scope: &Scope) -> Whose<Assignments> {
+        let assigned = self.assigned.lock().expect("no test panics with it");
+        let of = |scope: &Scope| assigned.get(scope).cloned().unwrap_or_default();
         let tenant = of(&Scope { tenant: scope.tenant.clone(), user: None });
         Whose { tenant, user: scope.user.as_ref().map(|_| of(scope)).unwrap_or_default() }
     }
@@ -176,7 +179,7 @@ impl Reader for Fake {
     fn usage<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
         self.answer(move || Usage {
             freshness: self.freshness.clone(),
-            assigned: self.assigned(scope),
+            assigned: self.quotas(scope),
             days: self.spent(scope, month),
             ..self.usage.get(scope).cloned().unwrap_or_default()
         })
@@ -206,11 +209,18 @@ impl Reader for Fake {
         })
     }
 
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>> {
+        self.answer(|| {
+            let known = self.assigned.lock().expect("no test panics with it").get(scope).cloned();
+            (known.unwrap_or_default(), self.freshness.clone())
+        })
+    }
+
     fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
         self.answer(move || {
             let tenant = Scope { tenant: scope.tenant.clone(), user: None };
             let days = Whose { tenant: self.spent(&tenant, month), user: self.spent(scope, month) };
-            QuotaFacts { assigned: self.assigned(scope), days, freshness: self.freshness.clone() }
+            QuotaFacts { assigned: self.quotas(scope), days, freshness: self.freshness.clone() }
         })
     }
 

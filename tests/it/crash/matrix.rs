@@ -134,7 +134,7 @@ fn await_assigned(worker: &Running, partitions: i32) {
 
 impl Bench {
     fn new(seed: u64) -> Self {
-        let deployment = Deployment::new(PARTITIONS).set("INDELIBLE_PLANS", PLANS);
+        let deployment = Deployment::new(PARTITIONS).with_notices(PLANS);
         let mut api_env = deployment.env();
         api_env.push(("INDELIBLE_ROLE", "api"));
         let other = worker(&deployment, None, None);

@@ -15,6 +15,7 @@ use crate::support::redis_cluster::RedisCluster;
 
 pub(super) const PARTITIONS: i32 = 12;
 const TOPIC: &str = "soak";
+const NOTICES: &str = "soak.notices";
 const GROUP: &str = "soak.group";
 const BUCKETS: usize = 64;
 
@@ -28,6 +29,7 @@ impl Stage {
     pub(super) fn set() -> Self {
         let kafka = KafkaCluster::start();
         kafka.create_topic(TOPIC, PARTITIONS);
+        kafka.create_topic(NOTICES, 1);
         Self { kafka, redis: RedisCluster::behind_proxies() }
     }
 
@@ -47,6 +49,7 @@ impl Stage {
             ("INDELIBLE_KAFKA_GROUP", GROUP.to_owned()),
             ("INDELIBLE_REDIS_URL", self.redis.url()),
             ("INDELIBLE_PLANS", PLANS.to_owned()),
+            ("INDELIBLE_NOTICE_TOPIC", NOTICES.to_owned()),
             ("INDELIBLE_LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ]
