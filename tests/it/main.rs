@@ -28,6 +28,7 @@ mod made;
 mod memory;
 mod namespace;
 mod network_faults;
+mod notice_properties;
 mod notices;
 mod operator;
 mod oracle;
