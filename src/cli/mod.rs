@@ -135,6 +135,11 @@ pub fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Config { what: ConfigWhat::Show } => config::show(&Cli::command(), &matches),
+        // It asks a process that has its settings already: files that have changed since are none of its business.
+        Command::Healthcheck => match cli.settings.ops_listen() {
+            Ok(ops_listen) => said(healthcheck::run(ops_listen)),
+            Err(faults) => config::report(&faults),
+        },
         command => match cli.settings.check() {
             Ok(mut config) => {
                 let logs_said =
@@ -201,9 +206,13 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             }
             Err(price::Refusal::Failed(error)) => Err(error),
         },
-        Command::Healthcheck => healthcheck::run(config.ops_listen),
-        Command::Schema { .. } | Command::Completions { .. } => Ok(()),
+        Command::Healthcheck | Command::Schema { .. } | Command::Completions { .. } => Ok(()),
     };
+    said(ended)
+}
+
+/// The exit code of an end; an error is said.
+fn said(ended: anyhow::Result<()>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

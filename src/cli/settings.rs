@@ -140,6 +140,16 @@ impl Settings {
         if faults.0.is_empty() { Ok(config) } else { Err(faults.0) }
     }
 
+    /// Where the process listens that is asked for its health, and no other setting.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn ops_listen(&self) -> Result<SocketAddr, Vec<String>> {
+        let mut faults = Faults(Vec::new());
+        let address = faults.address("OPS_LISTEN", &self.ops_listen);
+        if faults.0.is_empty() { Ok(address) } else { Err(faults.0) }
+    }
+
     /// What a fault stands in the way of has a stand-in, so that all faults are found at once.
     fn config(&self, faults: &mut Faults) -> Config {
         let topics = self.topics(faults);

@@ -281,7 +281,7 @@ mod bites {
     #[test]
     fn quota_knows_the_domain() {
         refused("src/quota/mod.rs", "use crate::store::Usage;");
-        refused("src/quota/mod.rs", "use chrono::Utc;");
+        refused("src/quota/mod.rs", "use tokio::time;");
         allowed("src/quota/mod.rs", "use crate::domain::money::NanoDollars;");
     }
 
@@ -316,7 +316,7 @@ mod bites {
         refused("src/store/redis.rs", "use rdkafka::Offset;");
         refused("src/store/redis.rs", "use tracing::warn;");
         refused("src/store/redis.rs", "use crate::ops::metrics;");
-        refused("src/store/redis.rs", "use crate::quota::Limits;");
+        refused("src/store/redis.rs", "use crate::pricing::Table;");
         allowed("src/store/redis.rs", "use redis::Client; use super::keys; use crate::domain::delta::Delta;");
     }
 
