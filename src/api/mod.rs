@@ -8,6 +8,7 @@
 mod answer;
 pub mod assign;
 mod params;
+mod prices;
 mod problem;
 mod put_quota;
 mod quota;
@@ -139,6 +140,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(users::users))
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(usage::user_usage))
+        .routes(routes!(prices::prices))
+        .routes(routes!(prices::mismatches))
         .routes(routes!(put_quota::assign_tenant_quota))
         .routes(routes!(put_quota::assign_user_quota))
         .routes(routes!(quota::tenant_quota))

@@ -7,6 +7,7 @@ pub mod emit;
 pub mod healthcheck;
 pub mod offsets;
 pub mod policy;
+pub mod price;
 pub mod quota;
 pub mod settings;
 
@@ -71,6 +72,14 @@ enum Command {
         #[arg(long)]
         lenient: bool,
     },
+    /// Explain what one usage event costs: the price used, the arithmetic, the rounding.
+    Price {
+        /// The file of one JSON event, or - for standard input.
+        event: String,
+        /// As JSON, with exact decimals as text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at dead letters, and replay those that can be counted now.
     Dlq {
         #[command(subcommand)]
@@ -126,6 +135,11 @@ pub fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Config { what: ConfigWhat::Show } => config::show(&Cli::command(), &matches),
+        // It asks a process that has its settings already: files that have changed since are none of its business.
+        Command::Healthcheck => match cli.settings.ops_listen() {
+            Ok(ops_listen) => said(healthcheck::run(ops_listen)),
+            Err(faults) => config::report(&faults),
+        },
         command => match cli.settings.check() {
             Ok(mut config) => {
                 let logs_said =
@@ -184,9 +198,21 @@ fn run_with(command: Command, config: Config) -> ExitCode {
                 ended => ended.map(drop),
             }
         }
-        Command::Healthcheck => healthcheck::run(config.ops_listen),
-        Command::Schema { .. } | Command::Completions { .. } => Ok(()),
+        Command::Price { event, json } => match price::run(&config.prices.load(), &event, json) {
+            Ok(()) => Ok(()),
+            Err(price::Refusal::NoEvent(why)) => {
+                eprintln!("indelible: {event}: {why}");
+                return EXIT_USAGE.into();
+            }
+            Err(price::Refusal::Failed(error)) => Err(error),
+        },
+        Command::Healthcheck | Command::Schema { .. } | Command::Completions { .. } => Ok(()),
     };
+    said(ended)
+}
+
+/// The exit code of an end; an error is said.
+fn said(ended: anyhow::Result<()>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -25,6 +25,8 @@ pub enum Point {
     BeforeLetterAck,
     /// The broker has a dead letter; its batch goes on.
     AfterLetterAck,
+    /// The broker has some notices; they are still in the outbox.
+    AfterNoticeAck,
     InRevoke,
     InAssign,
     InShutdown,

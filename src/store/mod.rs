@@ -1,4 +1,4 @@
-//! What Redis holds, and the two ways to it: [`Ledger`] for the worker, [`Reader`] for the API.
+//! What Redis holds, and the ways to it: [`Ledger`] and [`Outbox`] for the worker, [`Reader`] for the API.
 //!
 //! Returns facts and never counts, logs or decides about a retry: its callers do. Nothing outside this
 //! folder knows a key. Read this file first, then `keys.rs`, `draft.rs` and `apply.lua`.
@@ -14,8 +14,10 @@ pub mod link;
 pub mod namespace;
 pub mod notice;
 pub mod offsets;
+mod outbox;
 mod quota_reader;
 pub mod redis_ledger;
+pub mod redis_outbox;
 pub mod redis_reader;
 mod reply;
 pub mod tiers;
@@ -38,6 +40,7 @@ use crate::domain::quota::{Assignments, Spent};
 use crate::domain::seen::{Expired, SeenId};
 
 pub use fault::{StoreError, Unfit};
+pub use outbox::{Backlog, Delivery, Outbox, Pending, Sink};
 
 /// What one call adds to one bucket for one stretch of one partition, all of it or nothing.
 #[derive(Debug, Clone)]

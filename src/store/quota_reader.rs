@@ -92,8 +92,7 @@ impl RedisReader {
         });
         let mut all: BTreeMap<Model, Mismatch> = BTreeMap::new();
         for (model, more) in try_join_all(asked).await?.into_iter().flatten() {
-            let sum = all.entry(model.clone()).or_default();
-            sum.add(&more).map_err(|overflow| StoreError::Unusable(format!("mismatches of {model}: {overflow}")))?;
+            all.entry(model).or_default().add(&more);
         }
         Ok(all)
     }

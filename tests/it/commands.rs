@@ -83,11 +83,14 @@ fn settings_are_shown_without_their_secrets() {
     let env = [
         ("INDELIBLE_REDIS_URL", "redis://user:hunter2@redis:6379/1"),
         ("INDELIBLE_KAFKA_PROPERTIES", "security.protocol=SASL_SSL,sasl.username=u,sasl.password=hunter2"),
+        ("INDELIBLE_NOTICE_WEBHOOK", "https://example.com/notices?token=hunter2"),
+        ("INDELIBLE_NOTICE_WEBHOOK_SECRET", "hunter2hunter2hunter2"),
     ];
     let (code, stdout, _) = run(&["config", "show", "--namespace", "billing"], &env);
     assert_eq!(code, Some(0));
     assert!(stdout.contains("redis://user:***@redis:6379/1") && stdout.contains("sasl.password=***"), "{stdout}");
     assert!(!stdout.contains("hunter2"), "{stdout}");
+    assert!(stdout.contains(" https://example.com/notices\n"), "{stdout}");
     let namespace = stdout.lines().find(|line| line.starts_with("INDELIBLE_NAMESPACE ")).expect("a line");
     assert!(namespace.contains("--namespace") && namespace.ends_with("billing"), "{namespace}");
 }
@@ -112,6 +115,7 @@ fn schemas_completions_and_help_are_printed() {
         "demo",
         "emit",
         "dlq",
+        "price",
         "schema",
         "config",
         "offsets",

@@ -124,7 +124,8 @@ impl World {
         let metrics = Arc::new(Metrics::new(&Reason::ALL.map(Reason::as_str)).expect("metrics"));
         let (dead_letters, trouble) = (Letters::default(), Trouble::default());
         let prices = Arc::new(ArcSwap::from_pointee(Table::builtin()));
-        let tools = Tools { ledger: flaky, prices, dead_letters, metrics, limits, trouble };
+        let noted = Arc::default();
+        let tools = Tools { ledger: flaky, prices, dead_letters, metrics, limits, trouble, noted };
         let logs = logs(&mut rng);
         Self { rng, tools, store, logs, lanes: Vec::new(), snapshots: Vec::new() }
     }

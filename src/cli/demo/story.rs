@@ -1,5 +1,7 @@
 //! The story: what it sends stands in `events.jsonl`, and what the counters must be then stands here.
 
+mod limits;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +95,7 @@ impl<'e> Story<'e> {
         self.show(&must).await?;
         println!("\n  the same event again: counted once, its id is known");
         block_in_place(|| self.show_dead_letters(&[("too_late", &late), ("not_json", BROKEN)]))?;
+        self.tell_of_limits().await?;
         println!("\nEvery number above is what it must be.");
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod answers;
 mod assigning;
 mod fake;
+mod prices;
 mod protocol;
 mod quotas;
 mod refusals;
