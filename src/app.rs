@@ -17,6 +17,8 @@ use crate::ingest::dead_letter::KafkaDeadLetters;
 use crate::ingest::decode::Reason;
 use crate::ingest::job::{Tools, Trouble};
 use crate::ingest::limits::Limits;
+use crate::ingest::rated::Audit;
+use crate::ingest::rated::kafka::KafkaRated;
 use crate::ingest::topics;
 use crate::ingest::worker::Worker;
 use crate::ops::health::{Health, Latch};
@@ -104,12 +106,14 @@ pub fn worker(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
     let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
+    let audit = config.rated_topic.as_ref().map(|topic| KafkaRated::new(config.kafka.clone(), topic));
     let tools = Tools {
         ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
             .with_caps(config.caps)
             .taking_over(config.takeover),
         prices: Arc::clone(&config.prices),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
+        audit: audit.transpose()?.map(Audit::new),
         metrics: Arc::clone(metrics),
         limits,
         trouble: Trouble::default(),

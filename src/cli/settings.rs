@@ -65,6 +65,10 @@ pub struct Settings {
     /// The dead-letter topic [default: <topic>.dlq]
     #[arg(long, env = "INDELIBLE_DLQ_TOPIC", global = true)]
     dlq_topic: Option<String>,
+    /// Every counted request is written to this topic with its cost, and nothing is counted while that fails
+    /// [default: none]
+    #[arg(long, env = "INDELIBLE_RATED_TOPIC", global = true)]
+    rated_topic: Option<String>,
     /// A user's tokens a month, from 1.
     #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
     quota_tokens: String,
@@ -96,6 +100,7 @@ pub struct Config {
     pub retention: Retention,
     pub caps: Caps,
     pub dlq_topic: Option<String>,
+    pub rated_topic: Option<String>,
     /// Replaced while the process runs when the file is read again; all clones share it.
     pub plans: Arc<ArcSwap<Plans>>,
     /// Likewise.
@@ -164,6 +169,7 @@ impl Settings {
             },
             caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
+            rated_topic: self.rated_topic.clone(),
             plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(tokens))),
             prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),
             drain: Duration::from_millis(drain_ms.unsigned_abs()),
@@ -179,6 +185,13 @@ impl Settings {
             let dead = self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic));
             faults.unless(is_topic(&dead), "DLQ_TOPIC", &dead, "is not a topic's name");
             faults.unless(!topics.contains(&dead), "DLQ_TOPIC", &dead, "is also one of INDELIBLE_KAFKA_TOPICS");
+            if let Some(rated) = &self.rated_topic {
+                let is_taken = rated == topic || *rated == dead;
+                faults.unless(!is_taken, "RATED_TOPIC", rated, "is also a topic of events or dead letters");
+            }
+        }
+        if let Some(rated) = &self.rated_topic {
+            faults.unless(is_topic(rated), "RATED_TOPIC", rated, "is not a topic's name");
         }
         topics
     }

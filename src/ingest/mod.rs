@@ -2,7 +2,8 @@
 //!
 //! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `accept`, `bootstrap`, `letters`. I/O: `source` (Kafka
 //! in), `dead_letter` (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `survey` (questions
-//! of an operator), `job` (one batch into the store), `session` (the only place that decides order), `worker` (sessions
+//! of an operator), `job` (one batch into the store), `rated` (counted requests
+//! into their topic), `session` (the only place that decides order), `worker` (sessions
 //! until told to stop). Never names Redis or HTTP. Read `worker.rs`, then `session.rs`.
 
 pub mod accept;
@@ -17,6 +18,7 @@ pub mod letter_log;
 pub mod letters;
 pub mod limits;
 pub mod probe;
+pub mod rated;
 pub mod record;
 pub mod replayer;
 pub mod schemas;
