@@ -300,14 +300,19 @@ impl World {
         for record in Record::all(&Arc::new(chunk)) {
             lane.take(record, &BOUNDS, (Instant::now(), TimeMs(NOW_MS + 1_000)))?;
         }
-        if flush {
-            let tools = &self.tools[worker];
-            let departure = lane.depart(Instant::now(), &tools.limits, PARTITIONS, self.rng.random_bool(0.3));
-            tokio::select! {
-                biased;
-                () = self.crash.notified() => return Ok(false),
-                landed = tools.run(departure) => lane.land(&landed?, Instant::now()),
-            }
+        let beat = self.rng.random_bool(0.3);
+        if flush { self.depart(worker, partition, beat).await } else { Ok(true) }
+    }
+
+    async fn depart(&mut self, worker: usize, partition: usize, beat: bool) -> Result<bool, Failure> {
+        let (tools, Some((lane, _))) = (&self.tools[worker], self.lanes[worker].get_mut(&partition)) else {
+            return Ok(true);
+        };
+        let departure = lane.depart(Instant::now(), &tools.limits, PARTITIONS, beat);
+        tokio::select! {
+            biased;
+            () = self.crash.notified() => return Ok(false),
+            landed = tools.run(departure) => lane.land(&landed?, Instant::now()),
         }
         Ok(true)
     }
@@ -340,10 +345,14 @@ impl World {
     async fn run(&mut self) {
         // The first beat makes the partitions known, as in the worker; before it there is nothing to go back to.
         for partition in 0..PARTITIONS {
-            self.open(0, partition).await;
+            // It comes before any record does.
             while self.store.standing(&at(partition)).await.expect("an answer").watermarks.contains(&None) {
-                self.step_in(0, partition, true).await;
+                self.open(0, partition).await;
+                if !self.depart(0, partition, true).await.expect("nobody else") {
+                    self.restart(0).await;
+                }
             }
+            self.open(0, partition).await;
         }
         for _ in 0..self.rng.random_range(5..30) {
             let (worker, partition) = (self.rng.random_range(0..WORKERS), self.rng.random_range(0..PARTITIONS));
