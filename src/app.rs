@@ -5,18 +5,34 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use rdkafka::ClientConfig;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::assign::Assigner;
 use crate::api::{self, ApiState};
-use crate::cli::settings::Config;
+use crate::cli::{policy, settings::Config};
+use crate::domain::calendar::TimeMs;
+use crate::domain::delta::Scope;
+use crate::domain::ids::{EventId, Source};
+use crate::domain::quota::Assignment;
+use crate::ingest::assigner::KafkaAssigner;
 use crate::ingest::dead_letter::KafkaDeadLetters;
 use crate::ingest::decode::Reason;
 use crate::ingest::job::{Tools, Trouble};
 use crate::ingest::limits::Limits;
+use crate::ingest::notices::Channels;
+use crate::ingest::notices::publisher::Publisher;
+use crate::ingest::notices::sender::{Pace, Sender};
+use crate::ingest::notices::webhook::Webhook;
+use crate::ingest::quota_event;
 use crate::ingest::rated::Audit;
 use crate::ingest::rated::kafka::KafkaRated;
 use crate::ingest::topics;
@@ -28,6 +44,7 @@ use crate::store::Reader;
 use crate::store::keys::Keyspace;
 use crate::store::link::{Link, Patience};
 use crate::store::redis_ledger::RedisLedger;
+use crate::store::redis_outbox::RedisOutbox;
 use crate::store::redis_reader::RedisReader;
 
 /// What a process does.
@@ -41,7 +58,7 @@ pub enum Role {
 /// The worker's calls may wait for a slow script; the API's readers don't wait.
 const WORKER_PATIENCE: Patience = Patience { connect: Duration::from_secs(2), response: Duration::from_secs(5) };
 const API_PATIENCE: Patience = Patience { connect: Duration::from_secs(1), response: Duration::from_secs(1) };
-/// How long open requests may take to end.
+/// How long open requests and notices under way may take to end.
 const CLOSE: Duration = Duration::from_secs(5);
 /// How often the API's way to Redis is tried for `/readyz`, while it is open and while it isn't.
 const PING: Duration = Duration::from_secs(2);
@@ -53,14 +70,23 @@ const PING_AGAIN: Duration = Duration::from_millis(250);
 /// When a port can't be had, or the worker can't go on.
 pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (metrics, health) = (Arc::new(Metrics::new(&Reason::ALL.map(Reason::as_str))?), Health::default());
+    let (hangups, reloading, counts) = (signal(SignalKind::hangup())?, config.clone(), Arc::clone(&metrics));
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+        policy::watch(hangups, reloading, &counts).await;
+    }));
     // Every part holds its latch before anyone can ask: nothing is ready before it says so.
-    let worker = (role != Role::Api).then(|| worker(config, Limits::STANDARD, &health, &metrics)).transpose()?;
+    let noted = Arc::new(Notify::new());
+    let worker =
+        (role != Role::Api).then(|| worker(config, Limits::STANDARD, &health, &metrics, &noted)).transpose()?;
+    let channels = config.notices.as_ref().filter(|_| role != Role::Api);
+    let sender = channels.map(|channels| sender(config, channels, &metrics, noted)).transpose()?;
     let api = (role != Role::Worker).then(|| (reader(config), health.part("api")));
     let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
     let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
     if let Some((reader, latch)) = api {
         let router = api::router(ApiState {
             reader: Arc::clone(&reader),
+            assigner: Arc::new(assigner(config)?),
             plans: Arc::clone(&config.plans),
             prices: Arc::clone(&config.prices),
             metrics,
@@ -71,6 +97,7 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
         servers.push(listen(port, router, &shutdown));
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch(reader, latch)));
     }
+    servers.extend(channels.zip(sender).map(|(channels, sender)| tell(config, channels, sender, &shutdown)));
     tracing::info!(?role, namespace = config.namespace, topics = ?config.topics, group = config.group, "started");
     let counted = match worker {
         Some(worker) => {
@@ -87,11 +114,11 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
     };
     shutdown.cancel();
     // Requests under way are answered; a client that keeps one open does not keep the process.
+    // Requests and notices under way are seen to their end; a client that keeps one open does not keep the process.
     let ended = tokio::time::timeout(CLOSE, futures::future::join_all(servers)).await;
-    ended
-        .into_iter()
-        .flatten()
-        .for_each(|server| server.unwrap_or_else(|error| tracing::error!(%error, "a server died")));
+    ended.into_iter().flatten().for_each(|server| {
+        server.unwrap_or_else(|error| tracing::error!(%error, "a server or the sender of notices died"))
+    });
     counted.context("the worker can't go on")
 }
 
@@ -104,19 +131,25 @@ pub fn worker(
     limits: Limits,
     health: &Health,
     metrics: &Arc<Metrics>,
+    noted: &Arc<Notify>,
 ) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
     let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
     let audit = config.rated_topic.as_ref().map(|topic| KafkaRated::new(config.kafka.clone(), topic));
+    let mut ledger = RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
+        .with_caps(config.caps)
+        .taking_over(config.takeover);
+    if config.notices.is_some() {
+        ledger = ledger.watching(Arc::clone(&config.plans));
+    }
     let tools = Tools {
-        ledger: RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
-            .with_caps(config.caps)
-            .taking_over(config.takeover),
+        ledger,
         prices: Arc::clone(&config.prices),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
         audit: audit.transpose()?.map(Audit::new),
         metrics: Arc::clone(metrics),
         limits,
         trouble: Trouble::default(),
+        noted: Arc::clone(noted),
     };
     Ok(Worker {
         tools: Arc::new(tools),
@@ -125,6 +158,38 @@ pub fn worker(
         bounds: config.bounds,
         latch: health.part("worker"),
         drain: config.drain,
+    })
+}
+
+/// Who sends the notices that the worker has noted.
+///
+/// # Errors
+/// When a Kafka property is not accepted, or there are no root certificates for the webhook.
+fn sender(
+    config: &Config,
+    channels: &Channels,
+    metrics: &Arc<Metrics>,
+    noted: Arc<Notify>,
+) -> anyhow::Result<Sender<RedisOutbox>> {
+    let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
+    let outbox = RedisOutbox::new(link, Keyspace::new(&config.namespace));
+    let publisher = Publisher::new(config.kafka.clone(), &channels.topic, &config.group)?;
+    let webhook = channels.webhook.as_ref().map(Webhook::new).transpose()?;
+    Ok(Sender::new(outbox, publisher, webhook, Arc::clone(metrics), noted, Pace::STANDARD))
+}
+
+/// Sends notices until `shutdown`, and sees what is under way to its end.
+fn tell(
+    config: &Config,
+    channels: &Channels,
+    sender: Sender<RedisOutbox>,
+    shutdown: &CancellationToken,
+) -> JoinHandle<()> {
+    let (kafka, channels, shutdown) = (config.kafka.clone(), channels.clone(), shutdown.clone());
+    tokio::spawn(async move {
+        if shutdown.run_until_cancelled(topics::prepare_notices(&kafka, &channels)).await.is_some() {
+            sender.run(&shutdown).await;
+        }
     })
 }
 
@@ -167,6 +232,33 @@ pub fn consumer(config: &Config) -> ClientConfig {
 pub fn reader(config: &Config) -> Arc<dyn Reader> {
     let link = Arc::new(Link::new(config.redis.clone(), API_PATIENCE));
     Arc::new(RedisReader::new(link, Keyspace::new(&config.namespace), &config.topics))
+}
+
+/// The way of assigned quotas into the log: the first of the topics.
+///
+/// # Errors
+/// When the namespace is no part of an event's source, which the settings rule out.
+pub fn assigner(config: &Config) -> anyhow::Result<KafkaAssigner> {
+    let source = Source::new(&format!("/indelible/{}", config.namespace))?;
+    Ok(KafkaAssigner::new(config.kafka.clone(), &config.topics[0], source))
+}
+
+/// Neither `api` nor `ingest` knows the other.
+impl Assigner for KafkaAssigner {
+    fn event(
+        &self,
+        scope: &Scope,
+        quota: &[u8],
+        id: EventId,
+        now: DateTime<Utc>,
+    ) -> Result<(Assignment, String), String> {
+        let name = quota_event::Name { source: self.source.clone(), id, time: now };
+        quota_event::quota_event(scope, quota, &name).map_err(|reject| reject.detail)
+    }
+
+    fn send<'a>(&'a self, scope: &'a Scope, event: &'a str, time: DateTime<Utc>) -> BoxFuture<'a, Result<(), String>> {
+        Self::send(self, scope, event, TimeMs::of(time)).boxed()
+    }
 }
 
 /// Binds a port of a setting.

@@ -1,12 +1,17 @@
-//! The read API: stats, users and usage over time, as JSON over HTTP.
+//! The read API: stats, users, usage over time and quotas, as JSON over HTTP.
 //!
-//! Reads through [`Reader`] alone and never writes; decides nothing about counting and knows no Redis, no
-//! Kafka. An answer is exact or an error, never a guess: without the store there is a 503 and no zeros.
+//! Reads through [`Reader`] alone; decides nothing about counting and knows no Redis, no Kafka. What is assigned
+//! becomes an event through [`Assigner`], and is told once a worker has applied it: nothing else is written. An
+//! answer is exact or an error, never a guess: without the store there is a 503 and no zeros.
 //! One family of endpoints a file; read `stats.rs` first.
 
 mod answer;
+pub mod assign;
 mod params;
+mod prices;
 mod problem;
+mod put_quota;
+mod quota;
 mod stats;
 mod usage;
 mod users;
@@ -34,6 +39,8 @@ use crate::pricing::Table;
 use crate::quota::plans::Plans;
 use crate::store::{Reader, StoreError};
 
+use assign::Assigner;
+
 use answer::{Answer, Cost, Dated, Figures, cents, cents_schema, respond};
 use params::{ID, MonthQuery, NoQuery, Query, Whose};
 use problem::{Kind, Others, Problem, REQUEST_ID, StoreFails};
@@ -45,6 +52,7 @@ const DEADLINE: Duration = Duration::from_millis(1500);
 #[derive(Clone)]
 pub struct ApiState {
     pub reader: Arc<dyn Reader>,
+    pub assigner: Arc<dyn Assigner>,
     pub plans: Arc<ArcSwap<Plans>>,
     pub prices: Arc<ArcSwap<Table>>,
     pub metrics: Arc<Metrics>,
@@ -53,11 +61,15 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// Awaits one call of the reader and counts its failure; no answer within the deadline is one, too.
     async fn ask<T>(&self, call: BoxFuture<'_, Result<T, StoreError>>) -> Result<T, Problem> {
+        Ok(self.answer(call).await?)
+    }
+
+    /// Awaits one call of the reader and counts its failure; no answer within the deadline is one, too.
+    async fn answer<T>(&self, call: BoxFuture<'_, Result<T, StoreError>>) -> Result<T, StoreError> {
         let late = |_| Err(StoreError::Unavailable(format!("no answer within {} ms", DEADLINE.as_millis())));
         let answer = tokio::time::timeout(DEADLINE, call).await.unwrap_or_else(late);
-        Ok(answer.inspect_err(|error| self.metrics.store_failed(error.kind()))?)
+        answer.inspect_err(|error| self.metrics.store_failed(error.kind()))
     }
 }
 
@@ -66,7 +78,9 @@ pub fn router(state: ApiState) -> Router {
     let (router, _) = endpoints().split_for_parts();
     router
         .fallback(async || Problem::new(Kind::NOT_FOUND, "nothing is served here; /openapi.json lists what is"))
-        .method_not_allowed_fallback(async || Problem::new(Kind::METHOD_NOT_ALLOWED, "read with GET or HEAD"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::METHOD_NOT_ALLOWED, "the header `allow` lists the methods that this path takes")
+        })
         // The last layer is the outermost: a panic is caught within `observe`, whose id its problem bears.
         .layer(from_fn(answer::revalidate))
         .layer(CompressionLayer::new())
@@ -82,7 +96,7 @@ async fn observe(State(state): State<ApiState>, request: Request, next: Next) ->
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     // Labels have few values, whatever callers send.
-    let method = [Method::GET, Method::HEAD].into_iter().find(|known| known == request.method());
+    let method = [Method::GET, Method::HEAD, Method::PUT].into_iter().find(|known| known == request.method());
     let method = method.as_ref().map_or("other", Method::as_str);
     let span = tracing::error_span!("http", request_id = id, route);
     let answer = async {
@@ -105,9 +119,13 @@ async fn observe(State(state): State<ApiState>, request: Request, next: Next) ->
 fn request_id(headers: &HeaderMap) -> String {
     let is_good = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(is_good);
-    // 128 bits from the standard library's random hash keys: unique enough for a log, and never a secret.
+    given.map_or_else(random_id, str::to_owned)
+}
+
+/// 128 bits from the standard library's random hash keys: unique enough for a name, and never a secret.
+fn random_id() -> String {
     let keys = RandomState::new();
-    given.map_or_else(|| format!("{:016x}{:016x}", keys.hash_one(0), keys.hash_one(1)), str::to_owned)
+    format!("{:016x}{:016x}", keys.hash_one(0), keys.hash_one(1))
 }
 
 /// The description of all endpoints, made from the code that serves them.
@@ -122,6 +140,13 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(users::users))
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(usage::user_usage))
+        .routes(routes!(prices::prices))
+        .routes(routes!(prices::mismatches))
+        .routes(routes!(put_quota::assign_tenant_quota))
+        .routes(routes!(put_quota::assign_user_quota))
+        .routes(routes!(quota::tenant_quota))
+        .routes(routes!(quota::user_quota))
+        .routes(routes!(quota::allow))
         .routes(routes!(openapi_json))
         .routes(routes!(version))
 }

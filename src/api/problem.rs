@@ -8,7 +8,10 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::domain::counters::Overflow;
+use crate::quota::plans::UnknownPlan;
 use crate::store::StoreError;
+
+use super::assign::AssignFault;
 
 const MIME: &str = "application/problem+json";
 
@@ -26,8 +29,12 @@ impl Kind {
     pub(super) const INVALID_PARAMETER: Self = Self("invalid-parameter", "Not a parameter", 400);
     pub(super) const INVALID_CURSOR: Self = Self("invalid-cursor", "Not a cursor of this list", 400);
     pub(super) const NOT_FOUND: Self = Self("not-found", "No such resource", 404);
-    pub(super) const METHOD_NOT_ALLOWED: Self = Self("method-not-allowed", "Read only", 405);
+    pub(super) const METHOD_NOT_ALLOWED: Self = Self("method-not-allowed", "Not a method of this path", 405);
+    pub(super) const REQUEST_TIMEOUT: Self = Self("request-timeout", "Request too slow", 408);
+    pub(super) const BODY_TOO_LARGE: Self = Self("body-too-large", "Request too large", 413);
+    const INVALID_QUOTA: Self = Self("invalid-quota", "Not a quota", 422);
     const CROWDED: Self = Self("user-in-crowd", "User has no sums of its own", 409);
+    const UNKNOWN_PLAN: Self = Self("unknown-plan", "Plan is not in the plan file", 409);
     pub(super) const NOT_ACCEPTABLE: Self = Self("not-acceptable", "No such encoding", 406);
     const OVERFLOW: Self = Self("overflow", "Sum too large", 500);
     const STORE_DAMAGED: Self = Self("store-damaged", "Counters damaged", 500);
@@ -35,6 +42,8 @@ impl Kind {
     const STORE_UNAVAILABLE: Self = Self("store-unavailable", "Counters not readable now", 503);
     const NOT_COUNTING: Self = Self("not-counting", "Nothing is counted here", 503);
     const STORE_UNUSABLE: Self = Self("store-unusable", "Counters not readable", 503);
+    const KAFKA_UNAVAILABLE: Self = Self("kafka-unavailable", "Kafka does not take events now", 503);
+    const NOT_APPLIED_YET: Self = Self("not-applied-yet", "Written, and not applied yet", 504);
 }
 
 /// An answer that is an error.
@@ -100,6 +109,28 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<AssignFault> for Problem {
+    fn from(fault: AssignFault) -> Self {
+        let (kind, retry_after) = match &fault {
+            AssignFault::Invalid(_) => (Kind::INVALID_QUOTA, None),
+            AssignFault::UnknownPlan(_) => (Kind::UNKNOWN_PLAN, None),
+            AssignFault::NotAcknowledged { .. } => (Kind::KAFKA_UNAVAILABLE, Some(5)),
+            AssignFault::NotApplied { .. } => (Kind::NOT_APPLIED_YET, None),
+        };
+        let detail = fault.to_string();
+        let (AssignFault::NotAcknowledged { cause, .. } | AssignFault::NotApplied { cause, .. }) = fault else {
+            return Self::new(kind, detail);
+        };
+        Self { retry_after, ..Self::caused(kind, &detail, cause) }
+    }
+}
+
+impl From<UnknownPlan> for Problem {
+    fn from(unknown: UnknownPlan) -> Self {
+        Self::new(Kind::UNKNOWN_PLAN, unknown.to_string())
+    }
+}
+
 impl From<Overflow> for Problem {
     fn from(overflow: Overflow) -> Self {
         Self::caused(Kind::OVERFLOW, "a sum of this answer is larger than a 64-bit integer", overflow)
@@ -112,7 +143,7 @@ impl IntoResponse for Problem {
         self.request_id = REQUEST_ID.try_with(String::clone).unwrap_or_default();
         let (problem, cause) = (&self.r#type, &self.cause);
         match self.status {
-            503 => tracing::warn!(problem, cause, "request failed"),
+            503 | 504 => tracing::warn!(problem, cause, "request failed"),
             500.. => tracing::error!(problem, cause, "request failed"),
             _ => tracing::debug!(problem, "request refused"),
         }
@@ -140,6 +171,36 @@ pub(super) enum Others {
     /// invalid-id, invalid-parameter or invalid-cursor
     #[response(status = 400, content_type = MIME)]
     Refused(Problem),
+    /// Any other error is a problem too: internal, not-found, method-not-allowed, …
+    #[response(status = "default", content_type = MIME)]
+    Else(Problem),
+}
+
+/// What an endpoint that assigns may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "for the description alone")]
+pub(super) enum AssignFails {
+    /// invalid-id or invalid-parameter
+    #[response(status = 400, content_type = MIME)]
+    Refused(Problem),
+    /// request-timeout
+    #[response(status = 408, content_type = MIME)]
+    Slow(Problem),
+    /// unknown-plan
+    #[response(status = 409, content_type = MIME)]
+    NoPlan(Problem),
+    /// body-too-large: more than 64 KiB
+    #[response(status = 413, content_type = MIME)]
+    Large(Problem),
+    /// invalid-quota
+    #[response(status = 422, content_type = MIME)]
+    NoQuota(Problem),
+    /// kafka-unavailable (with `retry-after`)
+    #[response(status = 503, content_type = MIME)]
+    NoKafka(Problem),
+    /// not-applied-yet: the event is in Kafka, do not send it again
+    #[response(status = 504, content_type = MIME)]
+    Later(Problem),
     /// Any other error is a problem too: internal, not-found, method-not-allowed, …
     #[response(status = "default", content_type = MIME)]
     Else(Problem),

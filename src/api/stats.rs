@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 
 use crate::domain::counters::{Counters, MonthUsage, Overflow};
 use crate::domain::{calendar::Month, delta::Scope, event::Output};
-use crate::quota::{Assessment, assess};
+use crate::quota::assess::Held;
 use crate::store::{OutputCount, SavedOutput, Usage};
 
 use super::answer::rfc3339_ms;
+use super::quota::{Asked, QuotaState};
 use super::{Answer, ApiState, Dated, Figures, ID, MonthQuery, Others, Problem, Query, StoreFails, Whose};
 
 /// What a user used. A user never seen has zeros.
@@ -22,15 +23,16 @@ pub(super) struct UserStats {
     user_id: String,
     #[serde(flatten)]
     stats: Stats,
-    quota: Quota,
+    quota: QuotaSummary,
     /// The newest 20 saved outputs, of any month, the newest first.
     recent_activity: Vec<Activity>,
 }
 
-/// The tokens of the month shown against the user's monthly limit.
+/// The tokens of the month shown against the limit in force: the soft one, or the hard one where there is no soft one.
+/// Of a month that is over, as it ended.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Quota {
+struct QuotaSummary {
     /// Null when nothing limits tokens.
     #[schema(required)]
     limit_tokens: Option<i64>,
@@ -38,6 +40,18 @@ struct Quota {
     /// Rounded down, and 100 when more is used.
     #[schema(minimum = 0, maximum = 100)]
     percent: u8,
+    /// The worse of that of tokens and that of cost; `/quota` says why.
+    state: QuotaState,
+}
+
+impl QuotaSummary {
+    fn of(state: &ApiState, usage: &Usage, month: Option<Month>) -> Result<Self, Problem> {
+        let (plans, asked) = (state.plans.load(), Asked::of(month, (state.now)()));
+        let (_, quota) = asked.user(&plans, &usage.assigned, &usage.days)?;
+        let Held { limit, used, .. } = quota.tokens;
+        let (limit_tokens, percent) = (limit.base(), quota.tokens.percent());
+        Ok(Self { limit_tokens, used_tokens: used, percent, state: quota.state().into() })
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,7 +63,7 @@ struct Activity {
     created_at: String,
 }
 
-/// What one user or all users of a tenant together used. A quota is a user's alone.
+/// What one user or all users of a tenant together used. A tenant's quota is at `/quota`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Stats {
@@ -152,8 +166,7 @@ fn ranked<'a>(groups: impl Iterator<Item = (&'a str, &'a Counters)>) -> Result<V
 )]
 pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Query<MonthQuery>) -> Answer<UserStats> {
     let (stats, usage) = stats(&state, &whose.0, query.0.month).await?;
-    let Assessment { limit_tokens, used_tokens, percent } =
-        assess(stats.this_month.total.total_tokens, &state.plans.load().default.1.user);
+    let quota = QuotaSummary::of(&state, &usage, query.0.month)?;
     let activity = |SavedOutput { output: Output { kind, id }, created }| Activity {
         output_id: id.to_string(),
         kind: kind.to_string(),
@@ -162,7 +175,7 @@ pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Quer
     let answer = UserStats {
         user_id: whose.0.user.map(|user| user.to_string()).unwrap_or_default(),
         stats,
-        quota: Quota { limit_tokens, used_tokens, percent },
+        quota,
         recent_activity: usage.recent.into_iter().map(activity).collect(),
     };
     Ok(Dated::new(&state, answer, usage.freshness))

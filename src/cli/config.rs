@@ -21,7 +21,7 @@ pub fn show(command: &Command, matches: &ArgMatches) -> ExitCode {
             continue;
         };
         let value = matches.get_one::<String>(argument.get_id().as_str()).map_or("", String::as_str);
-        println!("{variable:<28} --{flag:<18} {}", masked(flag, value));
+        println!("{variable:<31} --{flag:<21} {}", masked(flag, value));
     }
     ExitCode::SUCCESS
 }
@@ -29,6 +29,9 @@ pub fn show(command: &Command, matches: &ArgMatches) -> ExitCode {
 fn masked(flag: &str, value: &str) -> String {
     match flag {
         "redis-url" => mask_password(value),
+        "notice-webhook-secret" if !value.is_empty() => "***".to_owned(),
+        // Some receivers have their token in the query.
+        "notice-webhook" => mask_password(value.split_once('?').map_or(value, |(url, _)| url)),
         "kafka-properties" => {
             let parts = split_escaped(value).into_iter().map(|part| match part.split_once('=') {
                 Some((key, _)) if is_secret(key) => format!("{key}=***"),

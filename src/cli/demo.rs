@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use arc_swap::ArcSwap;
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
@@ -16,13 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Role};
 use crate::ingest::dead_letter::dead_letter_topic;
-use crate::quota::plans::Plans;
+use crate::ingest::notices::Channels;
+use crate::quota;
 
 use super::settings::Config;
 use redis::PrivateRedis;
 use story::{Story, TENANT};
 
 const TOPIC: &str = "ai.usage.events.v1";
+const NOTICES: &str = "ai.quota.notices.v1";
+const PLANS: &str = include_str!("demo/plans.toml");
 /// Between two events of the stream that follows the story.
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -36,6 +39,7 @@ pub async fn run(config: &Config, once: bool, shutdown: CancellationToken) -> an
     let broker = MockCluster::new(1)?;
     broker.create_topic(TOPIC, 4, 1)?;
     broker.create_topic(&dead_letter_topic(TOPIC), 1, 1)?;
+    broker.create_topic(NOTICES, 1, 1)?;
     let mut kafka = ClientConfig::new();
     // This broker lets a classic group wait 3 s for more members, and one of the new protocol not at all.
     kafka.set("bootstrap.servers", broker.bootstrap_servers()).set("group.protocol", "consumer");
@@ -43,9 +47,20 @@ pub async fn run(config: &Config, once: bool, shutdown: CancellationToken) -> an
     let ops_listen = free("INDELIBLE_OPS_LISTEN", config.ops_listen)?;
     let (topics, redis_at) = (vec![TOPIC.to_owned()], redis.target()?);
     // A third of the way to it after the first events, as the story has it.
-    let plans = Arc::new(ArcSwap::from_pointee(Plans::of_tokens(1_000_000)));
-    let config =
-        Config { kafka, topics, dlq_topic: None, redis: redis_at, listen, ops_listen, plans, ..config.clone() };
+    let plans = quota::file::read(PLANS, 1_000_000).map_err(|faults| anyhow!("demo/plans.toml: {faults:?}"))?;
+    let plans = Arc::new(ArcSwap::from_pointee(plans));
+    let notices = Some(Channels { topic: NOTICES.to_owned(), webhook: None });
+    let config = Config {
+        kafka,
+        topics,
+        dlq_topic: None,
+        redis: redis_at,
+        listen,
+        ops_listen,
+        plans,
+        notices,
+        ..config.clone()
+    };
 
     let reader = app::reader(&config);
     redis.answers(&*reader).await?;

@@ -6,6 +6,9 @@ pub mod dlq;
 pub mod emit;
 pub mod healthcheck;
 pub mod offsets;
+pub mod policy;
+pub mod price;
+pub mod quota;
 pub mod settings;
 
 use std::process::ExitCode;
@@ -69,6 +72,14 @@ enum Command {
         #[arg(long)]
         lenient: bool,
     },
+    /// Explain what one usage event costs: the price used, the arithmetic, the rounding.
+    Price {
+        /// The file of one JSON event, or - for standard input.
+        event: String,
+        /// As JSON, with exact decimals as text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at dead letters, and replay those that can be counted now.
     Dlq {
         #[command(subcommand)]
@@ -78,6 +89,11 @@ enum Command {
     Offsets {
         #[command(subcommand)]
         what: OffsetsCommand,
+    },
+    /// Give a user or tenant a quota, or show it.
+    Quota {
+        #[command(subcommand)]
+        what: quota::Quota,
     },
     /// Print the JSON Schema of an event type, or list the types.
     Schema {
@@ -119,11 +135,18 @@ pub fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Config { what: ConfigWhat::Show } => config::show(&Cli::command(), &matches),
+        // It asks a process that has its settings already: files that have changed since are none of its business.
+        Command::Healthcheck => match cli.settings.ops_listen() {
+            Ok(ops_listen) => said(healthcheck::run(ops_listen)),
+            Err(faults) => config::report(&faults),
+        },
         command => match cli.settings.check() {
             Ok(mut config) => {
                 let logs_said =
                     matches.value_source("log_filter").is_some_and(|from| from != ValueSource::DefaultValue);
-                if matches!(command, Command::Demo { .. } | Command::Offsets { .. }) && !logs_said {
+                if matches!(command, Command::Demo { .. } | Command::Offsets { .. } | Command::Quota { .. })
+                    && !logs_said
+                {
                     config.log_filter = QUIET.to_owned();
                 }
                 run_with(command, config)
@@ -151,6 +174,19 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             let ended = shutdown.run_until_cancelled(offsets::run(&config, &what)).await;
             ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted; running it again does the rest")))
         }),
+        Command::Quota { what } => {
+            let ended = in_runtime(&config, async |shutdown| {
+                let ended = shutdown.run_until_cancelled(quota::run(&config, &what)).await;
+                ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted; `indelible quota show` says what holds")))
+            });
+            match ended {
+                Ok(quota::Ended::Unusable(why)) => {
+                    eprintln!("indelible: {why}");
+                    return EXIT_USAGE.into();
+                }
+                ended => ended.map(drop),
+            }
+        }
         Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(&config, once, shutdown).await),
         // Brokers that can't be reached show while they are waited for.
         Command::Emit { file, lenient } => {
@@ -162,9 +198,21 @@ fn run_with(command: Command, config: Config) -> ExitCode {
                 ended => ended.map(drop),
             }
         }
-        Command::Healthcheck => healthcheck::run(config.ops_listen),
-        Command::Schema { .. } | Command::Completions { .. } => Ok(()),
+        Command::Price { event, json } => match price::run(&config.prices.load(), &event, json) {
+            Ok(()) => Ok(()),
+            Err(price::Refusal::NoEvent(why)) => {
+                eprintln!("indelible: {event}: {why}");
+                return EXIT_USAGE.into();
+            }
+            Err(price::Refusal::Failed(error)) => Err(error),
+        },
+        Command::Healthcheck | Command::Schema { .. } | Command::Completions { .. } => Ok(()),
     };
+    said(ended)
+}
+
+/// The exit code of an end; an error is said.
+fn said(ended: anyhow::Result<()>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -174,10 +222,10 @@ fn run_with(command: Command, config: Config) -> ExitCode {
     }
 }
 
-fn in_runtime(
+fn in_runtime<T>(
     config: &Config,
-    task: impl AsyncFnOnce(tokio_util::sync::CancellationToken) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    task: impl AsyncFnOnce(tokio_util::sync::CancellationToken) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     telemetry::init(config.log_format, &config.log_filter)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async { task(shutdown::on_signal()?).await });
@@ -188,10 +236,10 @@ fn in_runtime(
 
 fn print_schema(name: Option<&str>) -> ExitCode {
     match name.map(schemas::get) {
-        None => schemas::ALL.iter().for_each(|(name, _)| println!("{name}")),
+        None => schemas::all().for_each(|(name, _)| println!("{name}")),
         Some(Some(schema)) => println!("{}", schema.trim_end()),
         Some(None) => {
-            let names: Vec<_> = schemas::ALL.iter().map(|(name, _)| *name).collect();
+            let names: Vec<_> = schemas::all().map(|(name, _)| name).collect();
             eprintln!("indelible: there is no schema of that name; the names are {}", names.join(", "));
             return EXIT_USAGE.into();
         }

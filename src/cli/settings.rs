@@ -1,5 +1,7 @@
 //! Every setting: its flag, its variable, its default, and the checks that all of them pass or fail together.
 
+mod notices;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +12,16 @@ use rdkafka::ClientConfig;
 
 use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ingest::decode::Bounds;
+use crate::ingest::notices::Channels;
 use crate::ops::telemetry::LogFormat;
 use crate::pricing::Table;
 use crate::quota::plans::Plans;
 use crate::store::link::Target;
 use crate::store::{Caps, Retention};
+
+use super::policy::{self, Files};
+
+use notices::NoticeSettings;
 
 /// The settings as given. Defaults stand here and nowhere else.
 #[derive(Debug, Args)]
@@ -69,9 +76,17 @@ pub struct Settings {
     /// [default: none]
     #[arg(long, env = "INDELIBLE_RATED_TOPIC", global = true)]
     rated_topic: Option<String>,
-    /// A user's tokens a month, from 1.
+    /// The price table, a TOML file; the list prices that are built in where none is named. Read again on SIGHUP.
+    #[arg(long, env = "INDELIBLE_PRICES", global = true)]
+    prices: Option<String>,
+    #[command(flatten)]
+    notices: NoticeSettings,
+    /// A user's tokens a month where no plan says otherwise: a soft limit, from 1.
     #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
     quota_tokens: String,
+    /// The plan file (TOML): limits a month for users and tenants, and which plan is the default [default: none]
+    #[arg(long, env = "INDELIBLE_PLANS", global = true)]
+    plans: Option<String>,
     /// After SIGTERM, batches are given this long to end: 1s to 10m.
     #[arg(long, env = "INDELIBLE_DRAIN_TIMEOUT", global = true, default_value = "25s")]
     drain_timeout: String,
@@ -101,6 +116,10 @@ pub struct Config {
     pub caps: Caps,
     pub dlq_topic: Option<String>,
     pub rated_topic: Option<String>,
+    /// What is read again on SIGHUP.
+    pub files: Files,
+    /// None where nobody is to be told of thresholds that are passed.
+    pub notices: Option<Channels>,
     /// Replaced while the process runs when the file is read again; all clones share it.
     pub plans: Arc<ArcSwap<Plans>>,
     /// Likewise.
@@ -126,6 +145,16 @@ impl Settings {
         if faults.0.is_empty() { Ok(config) } else { Err(faults.0) }
     }
 
+    /// Where the process listens that is asked for its health, and no other setting.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn ops_listen(&self) -> Result<SocketAddr, Vec<String>> {
+        let mut faults = Faults(Vec::new());
+        let address = faults.address("OPS_LISTEN", &self.ops_listen);
+        if faults.0.is_empty() { Ok(address) } else { Err(faults.0) }
+    }
+
     /// What a fault stands in the way of has a stand-in, so that all faults are found at once.
     fn config(&self, faults: &mut Faults) -> Config {
         let topics = self.topics(faults);
@@ -141,6 +170,16 @@ impl Settings {
         let drain_ms = faults.duration_ms("DRAIN_TIMEOUT", &self.drain_timeout, ("1s", "10m"));
         let tokens = self.quota_tokens.parse().unwrap_or(0);
         faults.unless(tokens >= 1, "QUOTA_TOKENS", &self.quota_tokens, "is not a whole number from 1");
+        let [prices, plans] = [&self.prices, &self.plans].map(|path| path.as_ref().map(Into::into));
+        let files = Files { prices, plans, quota_tokens: tokens };
+        let plans = policy::plans(files.plans.as_deref(), tokens).unwrap_or_else(|all| {
+            all.iter().for_each(|fault| faults.add("PLANS", fault));
+            Plans::default()
+        });
+        let prices = policy::prices(files.prices.as_deref()).unwrap_or_else(|all| {
+            all.iter().for_each(|fault| faults.add("PRICES", fault));
+            Table::default()
+        });
         let tenant_users = self.tenant_users.parse().unwrap_or(0);
         let sane = (1..=100_000_000).contains(&tenant_users);
         faults.unless(sane, "TENANT_USERS", &self.tenant_users, "is not a whole number from 1 to 100000000");
@@ -149,8 +188,19 @@ impl Settings {
         if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
             faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter));
         }
+        let letters: Vec<_> = topics.iter().map(|topic| self.dead_letters_of(topic)).collect();
+        let notices = self.notices.check(&topics, &letters, faults);
+        let told = notices.iter().flat_map(|told| [told.topic.clone(), dead_letter_topic(&told.topic)]);
+        let others: Vec<_> = topics.iter().chain(&letters).cloned().chain(told).collect();
+        let rated_topic = self.rated_topic.clone();
+        if let Some(rated) = &rated_topic {
+            faults.unless(is_topic(rated), "RATED_TOPIC", rated, "is not a topic's name");
+            let what = "is also a topic of events, dead letters or notices; rated requests need their own";
+            faults.unless(!others.contains(rated), "RATED_TOPIC", rated, what);
+        }
         Config {
             kafka: self.kafka(faults),
+            notices,
             topics,
             group: self.kafka_group.clone(),
             redis: Target::parse(&self.redis_url).unwrap_or_else(|why| {
@@ -169,9 +219,10 @@ impl Settings {
             },
             caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
-            rated_topic: self.rated_topic.clone(),
-            plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(tokens))),
-            prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),
+            rated_topic,
+            files,
+            plans: Arc::new(ArcSwap::from_pointee(plans)),
+            prices: Arc::new(ArcSwap::from_pointee(prices)),
             drain: Duration::from_millis(drain_ms.unsigned_abs()),
             log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },
             log_filter: self.log_filter.clone(),
@@ -182,18 +233,15 @@ impl Settings {
         let topics: Vec<String> = self.kafka_topics.split(',').map(|topic| topic.trim().to_owned()).collect();
         for topic in &topics {
             faults.unless(is_topic(topic), "KAFKA_TOPICS", topic, "is not a topic's name");
-            let dead = self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic));
+            let dead = self.dead_letters_of(topic);
             faults.unless(is_topic(&dead), "DLQ_TOPIC", &dead, "is not a topic's name");
             faults.unless(!topics.contains(&dead), "DLQ_TOPIC", &dead, "is also one of INDELIBLE_KAFKA_TOPICS");
-            if let Some(rated) = &self.rated_topic {
-                let is_taken = rated == topic || *rated == dead;
-                faults.unless(!is_taken, "RATED_TOPIC", rated, "is also a topic of events or dead letters");
-            }
-        }
-        if let Some(rated) = &self.rated_topic {
-            faults.unless(is_topic(rated), "RATED_TOPIC", rated, "is not a topic's name");
         }
         topics
+    }
+
+    fn dead_letters_of(&self, topic: &str) -> String {
+        self.dlq_topic.clone().unwrap_or_else(|| dead_letter_topic(topic))
     }
 
     fn kafka(&self, faults: &mut Faults) -> ClientConfig {

@@ -10,9 +10,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Notify;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
+use crate::domain::event::Body;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::Expired;
 use crate::ops::clock;
@@ -42,6 +44,8 @@ pub struct Tools<L, D> {
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
     pub trouble: Trouble,
+    /// Wakes whoever sends notices.
+    pub noted: Arc<Notify>,
 }
 
 /// What keeps us from counting, for readiness, with how many wait because of it: the success of one says nothing of
@@ -220,7 +224,10 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             };
             flush.prices = self.audit.as_ref().map(|_| span.priced(target.prices.version()));
             match self.apply(&flush).await? {
-                Outcome::Applied { expired, capped, .. } => break (expired, capped),
+                Outcome::Applied { expired, capped, notices } => {
+                    self.noted(notices);
+                    break (expired, capped);
+                }
                 // The reply to an earlier try was lost, and the try was not.
                 Outcome::Moved(Some(stored)) if stored == span.to && self.is_as_counted(&flush).await? => {
                     break (None, Capped::default());
@@ -242,6 +249,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         self.report(&span, known, capped, clock::instant() - start);
         self.write_counted(&span.events, target.prices).await?;
         Ok(Flown::Landed { expired })
+    }
+
+    fn noted(&self, notices: usize) {
+        if notices > 0 {
+            self.metrics.notices_noted(notices as u64);
+            self.noted.notify_one();
+        }
     }
 
     /// Asks the store until it answers.
@@ -283,6 +297,15 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         }
     }
 
+    fn report_price(&self, Accepted { event, rated, .. }: &Accepted) {
+        if rated.unpriced {
+            self.metrics.unpriced();
+        }
+        if let (Some(_), Body::Usage(usage)) = (rated.mismatch, &event.body) {
+            self.metrics.mismatched(usage.model.as_str());
+        }
+    }
+
     fn report(&self, span: &Span, known: Known, capped: Capped, took: Duration) {
         let now = clock::now_ms();
         self.metrics.ended(Ending::Counted, span.events.len() as u64);
@@ -290,6 +313,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         self.metrics.ended(Ending::Conflict, known.conflicts);
         for accepted in &span.events {
             self.metrics.event_counted(now - accepted.event.time.timestamp_millis());
+            self.report_price(accepted);
         }
         if !span.events.is_empty() {
             self.metrics.flushed(span.events.len(), took);

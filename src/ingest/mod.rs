@@ -1,12 +1,13 @@
 //! From Kafka's bytes to flushes: decode, batch and order them, and see each to its end.
 //!
-//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `accept`, `bootstrap`, `letters`. I/O: `source` (Kafka
-//! in), `dead_letter` (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `survey` (questions
-//! of an operator), `job` (one batch into the store), `rated` (counted requests
-//! into their topic), `session` (the only place that decides order), `worker` (sessions
-//! until told to stop). Never names Redis or HTTP. Read `worker.rs`, then `session.rs`.
+//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `accept`, `bootstrap`, `letters`, `quota_event`. I/O:
+//! `source` (Kafka in), `dead_letter` (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `survey` (questions
+//! of an operator), `assigner` (quotas into Kafka), `job` (one batch into the store), `rated` (counted requests into their topic), `session` (the only place that
+//! decides order), `worker` (sessions until told to stop), `notices` (from the outboxes to Kafka and to a webhook, beside
+//! the worker). Never names Redis, and serves no HTTP. Read `worker.rs`, then `session.rs`.
 
 pub mod accept;
+pub mod assigner;
 pub mod batch;
 pub mod bootstrap;
 pub mod dead_letter;
@@ -17,7 +18,9 @@ pub mod lane;
 pub mod letter_log;
 pub mod letters;
 pub mod limits;
+pub mod notices;
 pub mod probe;
+pub mod quota_event;
 pub mod rated;
 pub mod record;
 pub mod replayer;

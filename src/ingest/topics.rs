@@ -1,4 +1,4 @@
-//! At start: makes a missing dead-letter topic, and says when a topic can't be the ledger that it must be.
+//! At start: makes missing topics of dead letters and notices, and says when a topic can't be the ledger that it must be.
 //!
 //! Advice only: without the rights to do or see this, the worker counts all the same.
 
@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::store::Retention;
 
 use super::dead_letter::dead_letter_topic;
+use super::notices::Channels;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,21 +51,41 @@ pub async fn stamped_by_broker(kafka: &ClientConfig, topic: &str) -> Result<bool
     Ok(settings.iter().any(|(name, value)| name == "message.timestamp.type" && value == "LogAppendTime"))
 }
 
+/// Makes the topic of notices, and that of those that the webhook has not taken, where they are missing.
+pub async fn prepare_notices(kafka: &ClientConfig, Channels { topic, webhook }: &Channels) {
+    let admin: Admin = match kafka.create() {
+        Ok(admin) => admin,
+        Err(error) => return tracing::warn!(%error, "the notice topic can't be looked at"),
+    };
+    // As long as the broker keeps things where nothing is said: notices are news and no ledger.
+    make(&admin, NewTopic::new(topic, 1, REPLICATION), "the notice topic").await;
+    if webhook.is_some() {
+        make_dead_letters(&admin, &dead_letter_topic(topic), &settings(&admin, topic).await).await;
+    }
+}
+
+/// As many as the broker makes where nothing is said.
+const REPLICATION: TopicReplication<'_> = TopicReplication::Fixed(-1);
+
 async fn make_dead_letters(admin: &Admin, topic: &str, source: &[(String, String)]) {
     // What the source takes, the dead letters must take with a few headers more.
     let largest = source.iter().find(|(name, _)| name == "max.message.bytes").and_then(|(_, size)| size.parse().ok());
     let largest = (largest.unwrap_or(1_048_588_i64).saturating_add(65_536)).min(i64::from(i32::MAX)).to_string();
-    let wanted = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
-        .set("retention.ms", "-1")
-        .set("max.message.bytes", &largest);
+    let wanted = NewTopic::new(topic, 1, REPLICATION).set("retention.ms", "-1").set("max.message.bytes", &largest);
+    make(admin, wanted, "the dead-letter topic").await;
+}
+
+/// `what` says what it is for.
+async fn make(admin: &Admin, wanted: NewTopic<'_>, what: &'static str) {
+    let topic = wanted.name;
     let made = admin.create_topics([&wanted], &AdminOptions::new().request_timeout(Some(PATIENCE))).await;
     let why = match made.map(|mut all| all.pop()) {
-        Ok(Some(Ok(_))) => return tracing::info!(topic, "made the dead-letter topic"),
+        Ok(Some(Ok(_))) => return tracing::info!(topic, "made {what}"),
         Ok(None | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => return,
         Ok(Some(Err((_, why)))) => why.to_string(),
         Err(error) => error.to_string(),
     };
-    tracing::warn!(topic, why, "the dead-letter topic could not be made; make it by hand");
+    tracing::warn!(topic, why, "{what} could not be made; make it by hand");
 }
 
 fn warn_if_forgetful(topic: &str, settings: &[(String, String)], retention: &Retention) {

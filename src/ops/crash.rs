@@ -29,6 +29,8 @@ pub enum Point {
     BeforeRated,
     /// The brokers have the rated records; the bucket's next flush has not told the store.
     AfterRatedAck,
+    /// The broker has some notices; they are still in the outbox.
+    AfterNoticeAck,
     InRevoke,
     InAssign,
     InShutdown,

@@ -1,5 +1,7 @@
 //! Every metric of the process, behind verbs. No tenant, user, id or raw path ever becomes a label.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -59,6 +61,46 @@ impl Audited {
     }
 }
 
+/// How reading a file again ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    Ok,
+    /// The file has faults; what was in place stays.
+    Failed,
+}
+
+impl ReloadOutcome {
+    const ALL: [Self; 2] = [Self::Ok, Self::Failed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of a try to send a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It was taken.
+    Sent,
+    /// It will be tried again.
+    Failed,
+    /// It is in the dead-letter topic.
+    DeadLettered,
+}
+
+impl Sent {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
 /// Handles to all metrics; cheap to call, resolved once.
 #[derive(Debug)]
 pub struct Metrics {
@@ -73,6 +115,12 @@ pub struct Metrics {
     flush_seconds: Histogram,
     store_errors: IntCounterVec,
     capped: IntCounterVec,
+    unpriced: IntCounter,
+    mismatches: Models,
+    reloads: IntCounterVec,
+    noted: IntCounter,
+    notices: IntCounterVec,
+    outbox: IntGaugeVec,
     rebalances: IntCounterVec,
     partitions: IntGauge,
     sessions: IntCounter,
@@ -81,6 +129,10 @@ pub struct Metrics {
 
 const STORE_ERRORS: [&str; 6] = ["unavailable", "refused", "corrupt", "unusable", "unfit", "not_counting"];
 const CAPPED: [&str; 4] = ["group", "tool", "user", "kind"];
+const RELOADED: [&str; 2] = ["prices", "plans"];
+/// Sinks of notices, and how tries can end there.
+const NOTICES: [(&str, &[Sent]); 2] =
+    [("topic", &[Sent::Sent, Sent::Failed]), ("webhook", &[Sent::Sent, Sent::Failed, Sent::DeadLettered])];
 const REBALANCES: [&str; 2] = ["assigned", "revoked"];
 
 impl Metrics {
@@ -120,6 +172,41 @@ impl Metrics {
                 "Requests, tool calls or outputs counted under \"other\": their own name was one too many.",
                 "name",
             )?,
+            unpriced: register(
+                &r,
+                IntCounter::new("indelible_unpriced_requests_total", "Counted requests whose cost nobody knows.")?,
+            )?,
+            mismatches: Models::new(counters(
+                &r,
+                "indelible_price_mismatches_total",
+                "Counted requests whose own cost is not what the price table says.",
+                "model",
+            )?),
+            reloads: register(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("indelible_reloads_total", "Times a file was read again."),
+                    &["file", "outcome"],
+                )?,
+            )?,
+            noted: register(
+                &r,
+                IntCounter::new("indelible_notices_noted_total", "Notices put into an outbox, to be sent from there.")?,
+            )?,
+            notices: register(
+                &r,
+                IntCounterVec::new(
+                    Opts::new("indelible_notices_total", "Tries to send a notice, by how they ended."),
+                    &["sink", "outcome"],
+                )?,
+            )?,
+            outbox: register(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("indelible_outbox_notices", "Notices that wait to be sent, when last looked at."),
+                    &["sink"],
+                )?,
+            )?,
             rebalances: counters(&r, "indelible_rebalances_total", "Changes of the assignment.", "kind")?,
             partitions: register(&r, IntGauge::new("indelible_assigned_partitions", "Partitions assigned now.")?)?,
             sessions: register(&r, IntCounter::new("indelible_sessions_total", "Times the worker joined its group.")?)?,
@@ -140,6 +227,12 @@ impl Metrics {
         reject_reasons.iter().for_each(|reason| drop(self.rejects.with_label_values(&[reason])));
         STORE_ERRORS.iter().for_each(|kind| drop(self.store_errors.with_label_values(&[kind])));
         CAPPED.iter().for_each(|name| drop(self.capped.with_label_values(&[name])));
+        for file in RELOADED {
+            ReloadOutcome::ALL.iter().for_each(|end| drop(self.reloads.with_label_values(&[file, end.as_str()])));
+        }
+        for (sink, outcomes) in NOTICES {
+            outcomes.iter().for_each(|sent| drop(self.notices.with_label_values(&[sink, sent.as_str()])));
+        }
         REBALANCES.iter().for_each(|kind| drop(self.rebalances.with_label_values(&[kind])));
         let build =
             Opts::new("indelible_build_info", "The running version.").const_label("version", env!("CARGO_PKG_VERSION"));
@@ -185,6 +278,37 @@ impl Metrics {
         self.capped.with_label_values(&[name]).inc_by(count.max(0).unsigned_abs());
     }
 
+    /// A request was counted that neither its event nor the price table has a cost for.
+    pub fn unpriced(&self) {
+        self.unpriced.inc();
+    }
+
+    /// A request of a model was counted whose own cost is not what the price table says.
+    pub fn mismatched(&self, model: &str) {
+        self.mismatches.of(model).inc();
+    }
+
+    /// `file` is one of [`RELOADED`].
+    pub fn reloaded(&self, file: &'static str, outcome: ReloadOutcome) {
+        self.reloads.with_label_values(&[file, outcome.as_str()]).inc();
+    }
+
+    pub fn notices_noted(&self, notices: u64) {
+        self.noted.inc_by(notices);
+    }
+
+    /// `sink` is one of [`NOTICES`].
+    pub fn notice(&self, sink: &'static str, outcome: Sent) {
+        self.notices.with_label_values(&[sink, outcome.as_str()]).inc();
+    }
+
+    /// How many notices wait, for the topic and for the webhook.
+    pub fn outbox(&self, topic: u64, webhook: u64) {
+        for (sink, waiting) in [("topic", topic), ("webhook", webhook)] {
+            self.outbox.with_label_values(&[sink]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
+    }
+
     pub fn session_started(&self) {
         self.sessions.inc();
     }
@@ -218,6 +342,33 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+/// Counters by model. A producer may put anything there: the first names have their own, all others share one.
+#[derive(Debug)]
+struct Models {
+    counters: IntCounterVec,
+    known: Mutex<BTreeSet<String>>,
+}
+
+/// Names of models that a process shows.
+const MAX_MODELS: usize = 100;
+
+impl Models {
+    const fn new(counters: IntCounterVec) -> Self {
+        Self { counters, known: Mutex::new(BTreeSet::new()) }
+    }
+
+    fn of(&self, model: &str) -> IntCounter {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(model) {
+            if known.len() >= MAX_MODELS {
+                return self.counters.with_label_values(&["other"]);
+            }
+            known.insert(model.to_owned());
+        }
+        self.counters.with_label_values(&[model])
     }
 }
 

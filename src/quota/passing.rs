@@ -122,13 +122,14 @@ impl InForce<'_> {
 fn bounds(limits: &Limits, metric: Metric) -> impl Iterator<Item = (Threshold, i64)> {
     let limit = limits.of(metric);
     let percents = limit.base().into_iter().flat_map(|base| {
-        limits.thresholds.iter().filter_map(move |percent| {
-            // Rounded up: what is below is not there yet.
-            let bound = (i128::from(base) * i128::from(*percent) + 99) / 100;
-            Some((Threshold::Percent(*percent), i64::try_from(bound).ok()?))
-        })
+        limits.thresholds.iter().filter_map(move |percent| Some((Threshold::Percent(*percent), bound(base, *percent)?)))
     });
     percents.chain(limit.hard.map(|hard| (Threshold::Hard, hard)))
+}
+
+/// The least usage that reaches a percentage, rounded up: what is below is not there yet. None beyond an i64.
+pub(super) fn bound(base: i64, percent: u16) -> Option<i64> {
+    i64::try_from((i128::from(base) * i128::from(percent) + 99) / 100).ok()
 }
 
 #[cfg(test)]

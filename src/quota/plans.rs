@@ -27,7 +27,7 @@ pub struct InForce<'a> {
     pub limits: &'a Limits,
     /// The plan that says so; none where limits were given one by one, or by the settings.
     pub plan: Option<&'a PlanName>,
-    /// From when they hold by an assignment; none where nothing is assigned.
+    /// From when they hold by an assignment, be it one that gave an earlier one back; none where nothing is assigned.
     pub since: Option<TimeMs>,
     /// The next instant at which an assignment may change them.
     pub until: Option<TimeMs>,
@@ -51,8 +51,9 @@ impl Plans {
     /// # Errors
     /// [`UnknownPlan`]
     pub fn of_tenant<'a>(&'a self, tenant: &'a Assignments, at: TimeMs) -> Result<InForce<'a>, UnknownPlan> {
-        let found = tenant.at(at).filter(|found| found.grant != Grant::Inherit);
-        self.in_force(found, |plan| &plan.tenant).map(|force| InForce { until: next(tenant, at), ..force })
+        let found = tenant.at(at);
+        let (limits, plan) = self.granted(found, |plan| &plan.tenant)?;
+        Ok(InForce { limits, plan, since: found.map(|found| found.effective), until: next(tenant, at) })
     }
 
     /// The limits of a user: their own, else those that the tenant's plan has for each user.
@@ -65,31 +66,32 @@ impl Plans {
         user: &'a Assignments,
         at: TimeMs,
     ) -> Result<InForce<'a>, UnknownPlan> {
-        let own = user.at(at).filter(|own| own.grant != Grant::Inherit);
+        let (of_user, of_tenant) = (user.at(at), tenant.at(at));
+        let own = of_user.filter(|own| own.grant != Grant::Inherit);
         // Limits that a tenant was given one by one are those of all its users together.
-        let tenants = || tenant.at(at).filter(|found| matches!(found.grant, Grant::Plan(_)));
+        let tenants = || of_tenant.filter(|found| matches!(found.grant, Grant::Plan(_)));
+        let (limits, plan) = self.granted(own.or_else(tenants), |plan| &plan.user)?;
+        // Without one of their own, a user's limits change with the tenant's assignment and by giving back their own.
+        let deciding = own.map_or([of_user, of_tenant], |own| [Some(own), None]);
+        let since = deciding.into_iter().flatten().map(|found| found.effective).max();
         let until = next(tenant, at).into_iter().chain(next(user, at)).min();
-        self.in_force(own.or_else(tenants), |plan| &plan.user).map(|force| InForce { until, ..force })
+        Ok(InForce { limits, plan, since, until })
     }
 
-    fn in_force<'a>(
+    /// The limits of an assignment and the plan that says so; the default's where there is none.
+    fn granted<'a>(
         &'a self,
         found: Option<&'a Assignment>,
         whose: impl Fn(&'a Plan) -> &'a Limits,
-    ) -> Result<InForce<'a>, UnknownPlan> {
-        let Some(Assignment { effective, grant, .. }) = found else {
-            let (plan, default) = &self.default;
-            return Ok(InForce { limits: whose(default), plan: plan.as_ref(), since: None, until: None });
-        };
-        let (limits, plan) = match grant {
-            Grant::Limits(limits) => (limits, None),
-            Grant::Plan(name) => {
+    ) -> Result<(&'a Limits, Option<&'a PlanName>), UnknownPlan> {
+        match found.map(|found| &found.grant) {
+            None | Some(Grant::Inherit) => Ok((whose(&self.default.1), self.default.0.as_ref())),
+            Some(Grant::Limits(limits)) => Ok((limits, None)),
+            Some(Grant::Plan(name)) => {
                 let plan = self.by_name.get(name).ok_or_else(|| UnknownPlan(name.to_string()))?;
-                (whose(plan), Some(name))
+                Ok((whose(plan), Some(name)))
             }
-            Grant::Inherit => (whose(&self.default.1), self.default.0.as_ref()),
-        };
-        Ok(InForce { limits, plan, since: Some(*effective), until: None })
+        }
     }
 }
 

@@ -111,7 +111,6 @@ pub(super) struct Halfway<'f> {
     parts: Vec<(Part<'f>, Found)>,
     quotas: Quotas<'f>,
     hashes: Vec<(String, Vec<(String, String)>)>,
-    overflows: bool,
     rules: Rules<'f>,
     bucket: Bucket,
 }
@@ -163,9 +162,7 @@ impl<'f> Ask<'f> {
         }
         let (keyspace, caps) = (self.rules.keyspace, self.rules.caps);
         let (quotas, mut hashes) = self.quotas.read(&mut next, keyspace)?;
-        let mismatches = self.mismatches.read(&mut next, keyspace, caps.mismatched_models)?;
-        let overflows = mismatches.is_err();
-        hashes.extend(mismatches.unwrap_or_default());
+        hashes.extend(self.mismatches.read(&mut next, keyspace, caps.mismatched_models)?);
         Ok(Halfway {
             watermark: watermark.transpose()?,
             stamp,
@@ -173,7 +170,6 @@ impl<'f> Ask<'f> {
             parts,
             quotas,
             hashes,
-            overflows,
             rules: self.rules,
             bucket: self.bucket,
         })
@@ -268,7 +264,7 @@ impl Halfway<'_> {
         for (part, found) in self.parts {
             let common = common.remove(&(part.tenant.clone(), part.month));
             let added = draft.add(&part, found, common, rules, &quotas, &mut notices);
-            if added.is_err() || self.overflows {
+            if added.is_err() {
                 return Ok(Draft { stamp: draft.stamp, tiers: draft.tiers, overflows: true, ..Draft::default() });
             }
         }

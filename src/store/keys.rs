@@ -133,9 +133,24 @@ impl Keyspace {
         format!("{}:{{{}}}:outbox", self.namespace, TAGS[bucket.index()])
     }
 
-    /// Who sends the notices of a bucket at the moment.
+    /// Who publishes the notices of a bucket at the moment.
     pub fn outbox_lease(&self, bucket: Bucket) -> String {
         format!("{}:{{{}}}:outbox-lease", self.namespace, TAGS[bucket.index()])
+    }
+
+    /// Notices that were published and that the webhook has not taken yet.
+    pub fn webhook(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:webhook", self.namespace, TAGS[bucket.index()])
+    }
+
+    /// Their ids, scored by when the webhook is to be tried next, in milliseconds.
+    pub fn webhook_due(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:webhook-due", self.namespace, TAGS[bucket.index()])
+    }
+
+    /// Who tries the webhook with the notices of a bucket at the moment.
+    pub fn webhook_lease(&self, bucket: Bucket) -> String {
+        format!("{}:{{{}}}:webhook-lease", self.namespace, TAGS[bucket.index()])
     }
 
     /// The text of a price table, by its version.

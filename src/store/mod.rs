@@ -1,4 +1,4 @@
-//! What Redis holds, and the two ways to it: [`Ledger`] for the worker, [`Reader`] for the API.
+//! What Redis holds, and the ways to it: [`Ledger`] and [`Outbox`] for the worker, [`Reader`] for the API.
 //!
 //! Returns facts and never counts, logs or decides about a retry: its callers do. Nothing outside this
 //! folder knows a key. Read this file first, then `keys.rs`, `draft.rs` and `apply.lua`.
@@ -8,13 +8,16 @@ pub mod call;
 pub mod cells;
 pub mod draft;
 mod fault;
+mod freshness;
 pub mod keys;
 pub mod link;
 pub mod namespace;
 pub mod notice;
 pub mod offsets;
+mod outbox;
 mod quota_reader;
 pub mod redis_ledger;
+pub mod redis_outbox;
 pub mod redis_reader;
 mod reply;
 pub mod tiers;
@@ -37,6 +40,7 @@ use crate::domain::quota::{Assignments, Spent};
 use crate::domain::seen::{Expired, SeenId};
 
 pub use fault::{StoreError, Unfit};
+pub use outbox::{Backlog, Delivery, Outbox, Pending, Sink};
 pub use unrated::{Priced, Unrated};
 
 /// What one call adds to one bucket for one stretch of one partition, all of it or nothing.
@@ -254,6 +258,10 @@ pub struct Usage {
     pub outputs: BTreeMap<OutputKind, OutputCount>,
     /// Newest first, at most [`RECENT_OUTPUTS`]; empty for a tenant.
     pub recent: Vec<SavedOutput>,
+    /// What was assigned to the tenant and the user; nothing for a tenant alone, whose [`Reader::quota`] tells it.
+    pub assigned: Whose<Assignments>,
+    /// Of a user, by day of the month asked for, from 1; empty for a tenant.
+    pub days: BTreeMap<u32, Spent>,
     pub freshness: Freshness,
 }
 
@@ -331,6 +339,9 @@ pub trait Reader: Send + Sync + 'static {
         first: Month,
         last: Month,
     ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>>;
+
+    /// What was assigned to the scope itself.
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>>;
 
     /// In one round trip.
     fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>>;

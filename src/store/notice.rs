@@ -8,7 +8,7 @@ use crate::domain::money::NanoDollars;
 use crate::domain::quota::Metric;
 use crate::quota::passing::Passing;
 
-use super::keys::encode;
+use super::keys::{decode, encode};
 
 /// One notice. Whatever worker makes it, it is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,18 @@ impl Notice {
     }
 }
 
+/// The Kafka key of a notice by its id: `tenant:user`, as events of the user have it; the user empty for the tenant as
+/// a whole. None where the id is none of ours.
+pub(super) fn key_of(id: &str) -> Option<String> {
+    let mut parts = id.split(':').map(decode);
+    Some(format!("{}:{}", parts.next()??, parts.next()??))
+}
+
 /// Exact decimal text: a JSON number would pass through a float in too many readers.
 fn cents(nanos: i64) -> serde_json::Value {
     json!(NanoDollars(nanos).to_cents())
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/store/notice.rs"]
+mod tests;

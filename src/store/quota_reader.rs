@@ -3,51 +3,54 @@
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
-use redis::{Value, cmd, pipe};
+use redis::{Pipeline, Value, cmd, pipe};
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::Month;
 use crate::domain::counters::{Mismatch, MonthSums};
 use crate::domain::delta::Scope;
-use crate::domain::ids::{Model, UserId};
+use crate::domain::ids::{Model, TenantId, UserId};
 use crate::domain::quota::{Assignments, Spent};
 
 use super::cells::{self, Damage};
 use super::keys::quota_field;
 use super::redis_reader::{Hash, RedisReader, parse, read_month};
-use super::{QuotaFacts, StoreError, Whose, assigned};
+use super::{Freshness, QuotaFacts, StoreError, Whose, assigned, freshness};
 
 /// The most days of a month.
 const DAYS: u32 = 31;
 
 impl RedisReader {
+    pub(super) async fn read_own(&self, scope: &Scope) -> Result<(Assignments, Freshness), StoreError> {
+        let state = self.keyspace.state(Bucket::of(&scope.tenant));
+        let mut ask = pipe();
+        ask.cmd("HGETALL").arg(&state);
+        self.ask_assigned(&mut ask, &scope.tenant, scope.user.as_ref());
+        let mut answers = self.link.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let freshness = freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?;
+        let Whose { tenant, user } = self.read_assigned(next(), &scope.tenant)?;
+        Ok((if scope.user.is_some() { user } else { tenant }, freshness))
+    }
+
     pub(super) async fn read_quota(&self, scope: &Scope, month: Month) -> Result<QuotaFacts, StoreError> {
         let tenant = Scope { tenant: scope.tenant.clone(), user: None };
         let state = self.keyspace.state(Bucket::of(&scope.tenant));
-        let (quota, of_tenant) = (self.keyspace.quota(&scope.tenant), self.keyspace.month(&tenant, month));
-        let of_user = self.keyspace.month(scope, month);
+        let (of_tenant, of_user) = (self.keyspace.month(&tenant, month), self.keyspace.month(scope, month));
         // The days alone: a tenant may have thousands of other cells.
         let mut names: Vec<_> = (1..=DAYS).map(cells::day_cell).collect();
         names.push(cells::CROWD.to_owned());
-        let whose: &[_] = if scope.user.is_some() { &[None, scope.user.as_ref()] } else { &[None] };
-        let fields: Vec<_> = whose.iter().map(|user| quota_field(*user)).collect();
         let mut ask = pipe();
         ask.cmd("HGETALL").arg(&state);
-        ask.cmd("HMGET").arg(&quota).arg(fields).cmd("HMGET").arg(&of_tenant).arg(&names);
+        self.ask_assigned(&mut ask, &scope.tenant, scope.user.as_ref());
+        ask.cmd("HMGET").arg(&of_tenant).arg(&names);
         if scope.user.is_some() {
             ask.cmd("GET").arg(&of_user);
         }
         let mut answers = self.link.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
-        let freshness = self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?;
-        let mut texts = parse::<Vec<Option<String>>>(next(), || quota.clone())?.into_iter();
-        let mut assignments = || match texts.next().flatten() {
-            Some(text) => {
-                assigned::from_text(&text).map_err(|Damage(detail)| StoreError::Corrupt { key: quota.clone(), detail })
-            }
-            None => Ok(Assignments::default()),
-        };
-        let assigned = Whose { tenant: assignments()?, user: assignments()? };
+        let freshness = freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?;
+        let assigned = self.read_assigned(next(), &scope.tenant)?;
         let mut sums = MonthSums::default();
         for (name, text) in names.iter().zip(parse::<Vec<Option<String>>>(next(), || of_tenant.clone())?) {
             let read = text.map_or(Ok(()), |text| cells::read_cell(&mut sums, name, &text));
@@ -58,7 +61,25 @@ impl RedisReader {
         if own && sums.crowd > 0 && used.days.is_empty() {
             return Err(StoreError::Crowded { month });
         }
-        Ok(QuotaFacts { assigned, days: Whose { tenant: days(&sums), user: days(&used) }, freshness })
+        Ok(QuotaFacts { assigned, days: Whose { tenant: spent(&sums), user: spent(&used) }, freshness })
+    }
+
+    /// Asks what was assigned to a tenant and, where there is one, to a user; [`Self::read_assigned`] reads it.
+    pub(super) fn ask_assigned(&self, ask: &mut Pipeline, tenant: &TenantId, user: Option<&UserId>) {
+        let whose = [None].into_iter().chain(user.map(Some));
+        let fields: Vec<_> = whose.map(quota_field).collect();
+        ask.cmd("HMGET").arg(self.keyspace.quota(tenant)).arg(fields);
+    }
+
+    /// Nothing where nothing was asked for.
+    pub(super) fn read_assigned(&self, answer: Value, tenant: &TenantId) -> Result<Whose<Assignments>, StoreError> {
+        let key = || self.keyspace.quota(tenant);
+        let mut texts = parse::<Option<Vec<Option<String>>>>(answer, key)?.unwrap_or_default().into_iter();
+        let mut next = || {
+            let text = texts.next().flatten().unwrap_or_default();
+            assigned::from_text(&text).map_err(|Damage(detail)| StoreError::Corrupt { key: key(), detail })
+        };
+        Ok(Whose { tenant: next()?, user: next()? })
     }
 
     pub(super) async fn read_mismatches(&self, month: Month) -> Result<BTreeMap<Model, Mismatch>, StoreError> {
@@ -71,13 +92,13 @@ impl RedisReader {
         });
         let mut all: BTreeMap<Model, Mismatch> = BTreeMap::new();
         for (model, more) in try_join_all(asked).await?.into_iter().flatten() {
-            let sum = all.entry(model.clone()).or_default();
-            sum.add(&more).map_err(|overflow| StoreError::Unusable(format!("mismatches of {model}: {overflow}")))?;
+            all.entry(model).or_default().add(&more);
         }
         Ok(all)
     }
 }
 
-fn days(sums: &MonthSums) -> BTreeMap<u32, Spent> {
+/// By day of the month, from 1.
+pub(super) fn spent(sums: &MonthSums) -> BTreeMap<u32, Spent> {
     sums.days.iter().map(|(day, sum)| (*day, Spent { tokens: sum.tokens, cost: sum.cost.0 })).collect()
 }

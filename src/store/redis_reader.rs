@@ -13,17 +13,18 @@ use crate::domain::calendar::{Month, TimeMs};
 use crate::domain::counters::{Counters, DayUsage, Mismatch, MonthSums, MonthUsage, Overflow};
 use crate::domain::delta::Scope;
 use crate::domain::event::Output;
-use crate::domain::gap::{Gap, Gaps};
 use crate::domain::ids::{Model, OutputId, OutputKind, TenantId, UserId};
-use crate::domain::position::TopicPartition;
+use crate::domain::quota::Assignments;
 
 use super::cells::{self, Damage};
-use super::keys::{self, Keyspace, LAYOUT_VERSION};
+use super::freshness;
+use super::keys::{self, Keyspace};
 use super::link::Link;
+use super::quota_reader::spent;
 use super::reply::damaged;
 use super::{
-    Freshness, OutputCount, QuotaFacts, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Unfit, Usage,
-    UserCursor, UsersPage,
+    Freshness, OutputCount, QuotaFacts, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor,
+    UsersPage, Whose,
 };
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
@@ -34,7 +35,7 @@ pub struct RedisReader {
     pub(super) link: Arc<Link>,
     pub(super) keyspace: Keyspace,
     /// The topics that count: what Redis knows of others says nothing about freshness.
-    topics: Arc<[String]>,
+    pub(super) topics: Arc<[String]>,
 }
 
 pub(super) type Hash = Vec<(String, String)>;
@@ -45,8 +46,9 @@ impl RedisReader {
     }
 
     async fn read_usage(&self, scope: &Scope, month: Month) -> Result<Usage, StoreError> {
-        let index = self.index(&scope.tenant).await?;
-        let mut usage = Usage { freshness: index.freshness.clone(), ..Usage::default() };
+        let mut index = self.index(&scope.tenant, scope.user.as_ref()).await?;
+        let (freshness, assigned) = (index.freshness.clone(), std::mem::take(&mut index.assigned));
+        let mut usage = Usage { freshness, assigned, ..Usage::default() };
         let kinds: Vec<&OutputKind> = index.kinds.keys().collect();
         let mut ask = pipe();
         self.ask_months(&mut ask, scope, &index.months);
@@ -57,12 +59,15 @@ impl RedisReader {
         }
         let mut answers = self.pipeline(&ask).await?.into_iter();
         let mut absent = Vec::new();
-        for (month, answer) in index.months.iter().zip(answers.by_ref()) {
-            let read = read_month(answer, || self.keyspace.month(scope, *month))?;
+        for (each, answer) in index.months.iter().zip(answers.by_ref()) {
+            let read = read_month(answer, || self.keyspace.month(scope, *each))?;
+            if *each == month && scope.user.is_some() {
+                usage.days = spent(&read);
+            }
             if read.usage.groups.is_empty() {
-                absent.push(*month);
+                absent.push(*each);
             } else {
-                usage.months.insert(*month, read.usage);
+                usage.months.insert(*each, read.usage);
             }
         }
         self.refuse_if_crowded(scope, &absent).await?;
@@ -99,37 +104,23 @@ impl RedisReader {
         Ok(())
     }
 
-    /// What must be known of a tenant before its counters can be named.
-    async fn index(&self, tenant: &TenantId) -> Result<TenantIndex, StoreError> {
+    /// What must be known of a tenant before its counters can be named; for a user what was assigned, too.
+    async fn index(&self, tenant: &TenantId, user: Option<&UserId>) -> Result<TenantIndex, StoreError> {
         let mut ask = pipe();
         let (state, months) = (self.keyspace.state(Bucket::of(tenant)), self.keyspace.months(tenant));
         let counts = self.keyspace.saved_counts(tenant);
         ask.cmd("HGETALL").arg(&state).cmd("SMEMBERS").arg(&months).cmd("HGETALL").arg(&counts);
+        if user.is_some() {
+            self.ask_assigned(&mut ask, tenant, user);
+        }
         let mut answers = self.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         Ok(TenantIndex {
-            freshness: self.freshness(&parse::<Hash>(next(), || state.clone())?, &state)?,
+            freshness: freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?,
             months: read_months(&parse::<Vec<String>>(next(), || months.clone())?, &months)?,
             kinds: read_counts(&parse::<Hash>(next(), || counts.clone())?, &counts)?,
+            assigned: self.read_assigned(next(), tenant)?,
         })
-    }
-
-    /// What a bucket's state says of the answers that come from it.
-    pub(super) fn freshness(&self, state: &Hash, key: &str) -> Result<Freshness, StoreError> {
-        check_counting(state, key)?;
-        Ok(Freshness { as_of: self.as_of(state, key)?, gaps: read_gaps(state, key)? })
-    }
-
-    /// The log time that every partition of our topics has passed.
-    fn as_of(&self, state: &Hash, key: &str) -> Result<Option<TimeMs>, StoreError> {
-        let ours = |of: &TopicPartition| self.topics.iter().any(|topic| **topic == *of.topic);
-        let times = of_partitions(state, keys::LOG).filter(|(of, ..)| ours(of));
-        let times = times.map(|(_, field, value)| value.parse().map(TimeMs).map_err(|_| damaged(key, field, value)));
-        let times = times.collect::<Result<Vec<_>, _>>()?;
-        let all = state.iter().find(|(field, _)| field == "partitions").and_then(|(_, all)| all.parse().ok());
-        // 0: a partition is assigned, and nothing of it was read yet.
-        let known = times.len() >= all.unwrap_or(1_usize) && times.iter().all(|time| time.0 > 0);
-        Ok(times.into_iter().min().filter(|_| known))
     }
 
     fn ask_saved(&self, ask: &mut Pipeline, key: &str, month: Month) {
@@ -175,7 +166,7 @@ impl RedisReader {
         after: Option<UserCursor>,
         limit: usize,
     ) -> Result<UsersPage, StoreError> {
-        let freshness = self.index(tenant).await?.freshness;
+        let freshness = self.index(tenant, None).await?.freshness;
         let index = self.keyspace.users(tenant, month);
         let names = self.link.query(cmd("ZRANGE").arg(&index).arg(0).arg(-1)).await?;
         let names = parse::<Vec<String>>(names, || index.clone())?;
@@ -231,7 +222,7 @@ impl RedisReader {
         first: Month,
         last: Month,
     ) -> Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError> {
-        let freshness = self.index(&scope.tenant).await?.freshness;
+        let freshness = self.index(&scope.tenant, None).await?.freshness;
         let months: Vec<Month> =
             std::iter::successors(Some(first), |month| Some(month.next())).take_while(|m| *m <= last).collect();
         let mut ask = pipe();
@@ -256,7 +247,7 @@ impl RedisReader {
         let Some(bucket) = Bucket::all().next() else { return Ok(()) };
         let state = self.keyspace.state(bucket);
         let answer = self.link.query(cmd("HGETALL").arg(&state)).await?;
-        check_counting(&parse::<Hash>(answer, || state.clone())?, &state)
+        freshness::check_counting(&parse::<Hash>(answer, || state.clone())?, &state)
     }
 
     async fn pipeline(&self, ask: &Pipeline) -> Result<Vec<Value>, StoreError> {
@@ -269,6 +260,8 @@ struct TenantIndex {
     months: Vec<Month>,
     /// Net saved outputs by month; the months of a kind that was only ever deleted are none.
     kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>>,
+    /// Nothing where no user was asked for.
+    assigned: Whose<Assignments>,
 }
 
 impl TenantIndex {
@@ -335,41 +328,6 @@ pub(super) fn parse<T: FromRedisValue>(value: Value, key: impl Fn() -> String) -
     T::from_redis_value(value).map_err(|error| StoreError::Corrupt { key: key(), detail: error.to_string() })
 }
 
-/// The fields `what:TOPIC/PARTITION` of a state, as partition, field and value.
-fn of_partitions<'a>(state: &'a Hash, what: &'a str) -> impl Iterator<Item = (TopicPartition, &'a String, &'a String)> {
-    state.iter().filter_map(move |(field, value)| {
-        let (found, partition) = field.split_once(':')?;
-        Some((partition.parse().ok().filter(|_| found == what)?, field, value))
-    })
-}
-
-/// What an operator has accepted as never counted, of any topic: the counters hold what came of all of them.
-fn read_gaps(state: &Hash, key: &str) -> Result<Vec<(TopicPartition, Gap)>, StoreError> {
-    let mut gaps = Vec::new();
-    for (partition, field, value) in of_partitions(state, keys::GAP) {
-        let read: Gaps = value.parse().map_err(|_| damaged(key, field, value))?;
-        gaps.extend(read.iter().map(|gap| (partition.clone(), *gap)));
-    }
-    gaps.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(gaps)
-}
-
-/// Refuses a state from which zeros would be untrue: one of another layout, and one in which nothing is counted, be
-/// it that nothing ever was or that all was lost. `layout` alone shows neither: a worker writes it into an empty
-/// Redis before it knows what was lost.
-fn check_counting(state: &Hash, key: &str) -> Result<(), StoreError> {
-    let layout = state.iter().find(|(field, _)| field == "layout").map(|(_, layout)| layout.as_str());
-    let counts = state.iter().any(|(field, _)| field.split_once(':').is_some_and(|(what, _)| what == keys::WATERMARK));
-    match layout {
-        Some(found) if found != LAYOUT_VERSION => {
-            let (key, found, ours) = (key.to_owned(), found.to_owned(), LAYOUT_VERSION.to_owned());
-            Err(Unfit::Layout { key, found, ours }.into())
-        }
-        Some(_) if counts => Ok(()),
-        _ => Err(StoreError::NotCounting { key: key.to_owned() }),
-    }
-}
-
 impl Reader for RedisReader {
     fn usage<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
         self.read_usage(scope, month).boxed()
@@ -393,6 +351,10 @@ impl Reader for RedisReader {
         last: Month,
     ) -> BoxFuture<'a, Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError>> {
         self.read_days(scope, first, last).boxed()
+    }
+
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>> {
+        self.read_own(scope).boxed()
     }
 
     fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {

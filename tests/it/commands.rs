@@ -42,15 +42,55 @@ fn all_faults_of_the_settings_are_reported_at_once() {
 }
 
 #[test]
+fn every_fault_of_a_plan_file_is_one_of_the_settings() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("plans.toml");
+    let check = |text: &[u8]| {
+        std::fs::write(&path, text).expect("the folder can be written");
+        run(&["config", "check"], &[("INDELIBLE_PLANS", path.to_str().expect("a path")), ("INDELIBLE_LISTEN", "8080")])
+    };
+    let (code, _, stderr) = check(b"default = \"gold\"\n[plans.free.user]\ntokens = { soft = 0 }\ngrace = 72\n");
+    assert_eq!(code, Some(64), "{stderr}");
+    let name = path.display();
+    for fault in [
+        "INDELIBLE_LISTEN ".to_owned(),
+        format!(
+            "INDELIBLE_PLANS (--plans) {name}: line 1: default is not the name of a plan of this file; the plans: free"
+        ),
+        format!("INDELIBLE_PLANS (--plans) {name}: line 3: plans.free.user.tokens.soft 0 is not a whole number"),
+        format!("INDELIBLE_PLANS (--plans) {name}: line 4: plans.free.user.grace 72 is not a duration"),
+    ] {
+        assert!(stderr.contains(&fault), "{fault} in {stderr}");
+    }
+    for (text, fault) in
+        [(&b"\xff"[..], "can't be read: "), (&vec![b'\n'; 1 << 20 | 1], "is larger than 1048576 bytes")]
+    {
+        let (code, _, stderr) = check(text);
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(stderr.contains(&format!("INDELIBLE_PLANS (--plans) {name}: {fault}")), "{stderr}");
+    }
+    std::fs::remove_file(&path).expect("it is there");
+    let missing = [("INDELIBLE_PLANS", path.to_str().expect("a path"))];
+    let (code, _, stderr) = run(&["config", "check"], &missing);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains(&format!("{name}: can't be opened: ")), "{stderr}");
+    std::fs::write(&path, "[plans.free.user]\ntokens = { soft = 1 }\n").expect("the folder can be written");
+    assert_eq!(run(&["config", "check"], &missing).0, Some(0));
+}
+
+#[test]
 fn settings_are_shown_without_their_secrets() {
     let env = [
         ("INDELIBLE_REDIS_URL", "redis://user:hunter2@redis:6379/1"),
         ("INDELIBLE_KAFKA_PROPERTIES", "security.protocol=SASL_SSL,sasl.username=u,sasl.password=hunter2"),
+        ("INDELIBLE_NOTICE_WEBHOOK", "https://example.com/notices?token=hunter2"),
+        ("INDELIBLE_NOTICE_WEBHOOK_SECRET", "hunter2hunter2hunter2"),
     ];
     let (code, stdout, _) = run(&["config", "show", "--namespace", "billing"], &env);
     assert_eq!(code, Some(0));
     assert!(stdout.contains("redis://user:***@redis:6379/1") && stdout.contains("sasl.password=***"), "{stdout}");
     assert!(!stdout.contains("hunter2"), "{stdout}");
+    assert!(stdout.contains(" https://example.com/notices\n"), "{stdout}");
     let namespace = stdout.lines().find(|line| line.starts_with("INDELIBLE_NAMESPACE ")).expect("a line");
     assert!(namespace.contains("--namespace") && namespace.ends_with("billing"), "{namespace}");
 }
@@ -58,7 +98,7 @@ fn settings_are_shown_without_their_secrets() {
 #[test]
 fn schemas_completions_and_help_are_printed() {
     let (code, names, _) = run(&["schema"], &[]);
-    assert_eq!((code, names.lines().count()), (Some(0), 4));
+    assert_eq!((code, names.lines().count()), (Some(0), 7));
     for name in names.lines() {
         let schema: Value = serde_json::from_str(&run(&["schema", name], &[]).1).expect("JSON");
         assert!(schema["$id"].as_str().is_some_and(|id| id.contains(name)), "{name}");
@@ -75,9 +115,11 @@ fn schemas_completions_and_help_are_printed() {
         "demo",
         "emit",
         "dlq",
+        "price",
         "schema",
         "config",
         "offsets",
+        "quota",
         "healthcheck",
         "completions",
         "INDELIBLE_KAFKA_BROKERS",

@@ -98,7 +98,8 @@ fn a_deletion_lowers_saved_outputs_and_nothing_else() {
         assert_eq!(after[when]["totalTokens"], 1_000_500);
         assert_eq!(after[when]["costCents"].to_string(), "4.2");
     }
-    assert_eq!(after["quota"], json!({"limitTokens": 1_000_000, "usedTokens": 1_000_500, "percent": 100}));
+    let quota = json!({"limitTokens": 1_000_000, "usedTokens": 1_000_500, "percent": 100, "state": "soft_exceeded"});
+    assert_eq!(after["quota"], quota);
     let tenant = running.get("/v1/tenants/acme/stats").json();
     assert_eq!(tenant["thisMonth"], after["thisMonth"]);
     assert_eq!(tenant["outputs"], after["outputs"]);

@@ -31,6 +31,13 @@ fn once_tells_the_story_and_leaves_nothing() {
         "the same event again: counted once",
         "dead letter, too_late: the event's time ",
         "dead letter, not_json: the value is not JSON",
+        "bob has used 283,705 tokens: near",
+        "may he use 20,000 more? allowed; 36,295 are left.",
+        "bob has used 303,705 tokens: grace",
+        "may he use 20,000 more? refused; 16,295 are left.",
+        "bob has used 320,000 tokens: blocked",
+        ":tokens:100\": 303,705 tokens used",
+        ":tokens:hard\": 320,000 tokens used",
     ] {
         assert!(told.contains(row), "{row}\nis not in\n{told}");
     }

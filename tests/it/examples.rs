@@ -9,9 +9,14 @@ use std::fs;
 use std::path::Path;
 
 use indelible::domain::calendar::TimeMs;
+use indelible::domain::delta::Scope;
 use indelible::domain::event::{Body, Event};
+use indelible::domain::ids::{PlanName, TenantId, UserId};
+use indelible::domain::quota::{Metric, Threshold};
 use indelible::ingest::decode::{Bounds, Incoming, MAX_RECORD_BYTES, Reason, Reject, decode};
 use indelible::ingest::schemas;
+use indelible::quota::passing::Passing;
+use indelible::store::notice::Notice;
 use jsonschema::Validator;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -41,7 +46,7 @@ fn validators() -> Vec<(&'static str, Validator)> {
         assert!(jsonschema::meta::is_valid(&schema), "{name} is a schema");
         (name, jsonschema::options().should_validate_formats(true).build(&schema).expect(name))
     };
-    schemas::ALL.into_iter().map(build).collect()
+    schemas::READ.into_iter().map(build).collect()
 }
 
 /// The schemas that accept a text.
@@ -92,7 +97,7 @@ fn invalid_examples_are_refused_by_every_schema_and_the_decoder() {
 
 #[test]
 fn a_schema_is_found_by_its_name() {
-    for (name, text) in schemas::ALL {
+    for (name, text) in schemas::all() {
         assert_eq!(schemas::get(name), Some(text));
         assert!(text.contains(&format!("\"$id\": \"urn:indelible:schema:{name}\"")), "{name}");
     }
@@ -101,12 +106,62 @@ fn a_schema_is_found_by_its_name() {
 
 #[test]
 fn the_schemas_own_examples_are_valid() {
-    for (name, text) in schemas::ALL {
+    for (name, text) in schemas::READ {
         let schema: Value = serde_json::from_str(text).expect(name);
         let examples = schema["examples"].as_array().expect("examples");
         for example in examples {
             let event = decode_any(example.to_string().as_bytes(), &[]).expect(name);
             assert_eq!(accepted_by(&validators(), &example.to_string()), [schema_of(&event)], "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_written_is_described_and_never_read() {
+    for (name, text) in schemas::WRITTEN {
+        let schema: Value = serde_json::from_str(text).expect(name);
+        assert!(jsonschema::meta::is_valid(&schema), "{name} is a schema");
+        let validator = jsonschema::options().should_validate_formats(true).build(&schema).expect(name);
+        let examples = schema["examples"].as_array().expect("examples");
+        assert!(!examples.is_empty(), "{name}");
+        for example in examples {
+            assert!(validator.is_valid(example), "{name}: {example}");
+            check_text(&example.to_string(), Reason::UnknownType);
+            assert_eq!(accepted_by(&validators(), &example.to_string()), [""; 0], "{name}");
+            for field in schema["properties"]["data"]["required"].as_array().expect("names") {
+                let mut without = example.clone();
+                without["data"].as_object_mut().expect("data").remove(field.as_str().expect("a name"));
+                assert!(!validator.is_valid(&without), "{name} without {field}");
+            }
+        }
+    }
+}
+
+/// What is put into an outbox is what the schema says, of each metric, with and without a user and a plan.
+#[test]
+fn notices_are_as_described() {
+    let text = schemas::get("ai.quota.notice.v1").expect("a schema");
+    let mut schema: Value = serde_json::from_str(text).expect("JSON");
+    // A field that it does not name is a fault.
+    schema["properties"]["data"]["additionalProperties"] = false.into();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
+    for (metric, user, plan) in [(Metric::Tokens, None, None), (Metric::Cost, Some("a:b"), Some("pro"))] {
+        for (threshold, also) in [(Threshold::Hard, vec![Threshold::Percent(50)]), (Threshold::Percent(1000), vec![])] {
+            let passing = Passing {
+                metric,
+                threshold,
+                also,
+                limit: 12_345_678_901,
+                used: i64::MAX,
+                at: TimeMs(1_795_545_120_123),
+                plan: plan.map(|plan| PlanName::new(plan).expect("an id")),
+            };
+            let user = user.map(|user| UserId::new(user).expect("an id"));
+            let scope = Scope { tenant: TenantId::new("acme corp").expect("an id"), user };
+            let notice = Notice { scope, month: "2026-11".parse().expect("a month"), passing };
+            let json: Value = serde_json::from_str(&notice.to_json("/indelible/n")).expect("JSON");
+            let faults: Vec<_> = validator.iter_errors(&json).map(|fault| fault.to_string()).collect();
+            assert!(faults.is_empty(), "{faults:?} in {json}");
         }
     }
 }
@@ -129,7 +184,7 @@ fn every_field_is_described() {
             walk(&path, defs, field);
         }
     }
-    for (name, text) in schemas::ALL {
+    for (name, text) in schemas::all() {
         let schema: Value = serde_json::from_str(text).expect(name);
         walk(name, &schema["$defs"], &schema);
     }
@@ -186,6 +241,7 @@ fn what_a_schema_cannot_say_is_refused_too() {
     let unseen = [
         (usage_with(r#""totalTokens":16"#), Reason::TotalsMismatch),
         (usage_with(r#""cachedTokens":11"#), Reason::TotalsMismatch),
+        (usage_with(r#""cachedTokens":6,"cacheWriteTokens":5"#), Reason::TotalsMismatch),
         (usage_with(r#""reasoningTokens":6"#), Reason::TotalsMismatch),
         (usage_with(r#""model":"m""#), Reason::InvalidField),
         (usage_with(r#""costCents":"922337203685.4775808""#), Reason::InvalidField),
@@ -197,6 +253,22 @@ fn what_a_schema_cannot_say_is_refused_too() {
     for (json, reason) in unseen {
         assert_eq!(accepted_by(&validators, &json), ["usage_logs.v1"], "{json}");
         reasons.insert(check_text(&json, reason));
+    }
+    let quota = |limits: &str| {
+        format!(
+            r#"{{"specversion":"1.0","id":"e","source":"s","type":"ai.quota.assigned.v1","time":"2026-11-24T18:32:00Z",
+            "data":{{"tenantId":"acme","limits":{limits}}}}}"#
+        )
+    };
+    for limits in [
+        r#"{"tokens":{"soft":2,"hard":1}}"#,
+        r#"{"costCents":{"soft":"2","hard":1}}"#,
+        r#"{"costCents":{"hard":"0"}}"#,
+        r#"{"costCents":{"hard":"0.00000005"}}"#,
+        r#"{"tokens":{"hard":1,"hard":1}}"#,
+    ] {
+        assert_eq!(accepted_by(&validators, &quota(limits)), ["ai.quota.assigned.v1"], "{limits}");
+        check_text(&quota(limits), Reason::InvalidField);
     }
     reasons.insert(check_text("", Reason::NotJson));
     reasons.insert(check_text(&usage_with(&format!(r#""x":{}{}"#, "[".repeat(64), "]".repeat(64))), Reason::TooDeep));

@@ -1,17 +1,21 @@
 //! Any batching, any order, any repeats: the fold and the ledger give what a plain sum gives.
 
-use crate::memory::MemoryLedger;
+use crate::memory::{Content, Entry, MemoryLedger};
 use std::collections::BTreeMap;
 
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
 use indelible::domain::delta::{Counted, Delta};
-use indelible::domain::event::{Body, Event, Output, Usage};
-use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, Tool, UserId};
+use indelible::domain::event::{Assigned, Body, Event, Output, Usage};
+use indelible::domain::ids::{
+    Assistant, EventId, Model, OutputId, OutputKind, PlanName, Source, TenantId, Tool, UserId,
+};
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::TopicPartition;
-use indelible::store::keys::Keyspace;
+use indelible::domain::quota::{Assignments, Grant, Limit, Limits};
+use indelible::store::assigned;
+use indelible::store::keys::{Keyspace, quota_field};
 use indelible::store::{Flush, Ledger, Outcome, Retention};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -83,9 +87,37 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// The events in any order, some of them again, in any partition.
+/// Quotas of few users and instants, so that many are for the same.
+fn assignments() -> impl Strategy<Value = Vec<Event>> {
+    let effective = prop::option::of((0..3_i64).prop_map(TimeMs));
+    let grant = prop_oneof![
+        Just(Grant::Inherit),
+        prop::sample::select(vec!["pro", "a b"]).prop_map(|name| Grant::Plan(PlanName::new(name).expect("an id"))),
+        (1..5_i64).prop_map(|hard| {
+            Grant::Limits(Limits { tokens: Limit { soft: None, hard: Some(hard) }, ..Limits::default() })
+        }),
+    ];
+    let one = (user_and_tenant(), any::<bool>(), effective, grant, 0..3_i64);
+    vec(one, 1..24).prop_map(|all| {
+        let event = |(number, ((tenant, user), whole, effective, grant, hours)): (usize, (_, bool, _, _, i64))| Event {
+            id: EventId::new(&format!("{number}")).expect("an id"),
+            source: Source::new("svc").expect("an id"),
+            time: TimeMs(START_MS - hours * HOUR_MS).to_utc(),
+            tenant,
+            user: Some(user).filter(|_| !whole),
+            body: Body::QuotaAssigned(Assigned { effective, grant }),
+        };
+        all.into_iter().enumerate().map(event).collect()
+    })
+}
+
 fn arrivals() -> impl Strategy<Value = (Vec<Event>, Vec<(usize, usize)>)> {
-    events().prop_flat_map(|events| {
+    arrivals_of(events())
+}
+
+/// The events in any order, some of them again, in any partition.
+fn arrivals_of(events: impl Strategy<Value = Vec<Event>>) -> impl Strategy<Value = (Vec<Event>, Vec<(usize, usize)>)> {
+    events.prop_flat_map(|events| {
         let again = vec(0..events.len(), 0..=events.len() / 2);
         let all = again.prop_map({
             let count = events.len();
@@ -113,7 +145,7 @@ fn logs(events: &[Event], arrivals: &[(usize, usize)]) -> Vec<Log> {
 }
 
 /// Counts the logs in flushes of the sizes given, the partitions in turns.
-fn count_all(logs: &[Log], sizes: &[usize]) -> Facts {
+fn count_all(logs: &[Log], sizes: &[usize]) -> Content {
     let ledger = MemoryLedger::new(Keyspace::new("n"), RETENTION);
     let mut read = vec![0; logs.len()];
     let mut sizes = sizes.iter().cycle();
@@ -128,7 +160,7 @@ fn count_all(logs: &[Log], sizes: &[usize]) -> Facts {
             *read = to;
         }
     }
-    facts(&ledger.content())
+    ledger.content()
 }
 
 fn count_bucket(ledger: &MemoryLedger, log: &Log, bucket: Bucket, from: usize, to: usize) {
@@ -154,9 +186,30 @@ proptest! {
         (events, arrivals) in arrivals(),
         sizes in vec(1..9_usize, 1..6),
     ) {
-        let found = count_all(&logs(&events, &arrivals), &sizes);
+        let found: Facts = facts(&count_all(&logs(&events, &arrivals), &sizes));
         let expected = plain(&events, &Keyspace::new("n"));
         prop_assert!(found == expected, "{}", difference(&expected, &found).join("\n"));
+    }
+
+    /// Each in a record of its own, repeats and other partitions included: what is stored is what a plain set of them is.
+    #[test]
+    fn quotas_that_are_assigned_in_any_order_are_stored_as_one_text(
+        (events, arrivals) in arrivals_of(assignments()),
+        sizes in vec(1..9_usize, 1..6),
+    ) {
+        let keyspace = Keyspace::new("n");
+        let content = count_all(&logs(&events, &arrivals), &sizes);
+        let found: BTreeMap<_, _> = content.into_iter().filter(|(key, _)| key.contains(":quota:")).collect();
+        let mut expected: BTreeMap<String, BTreeMap<String, Assignments>> = BTreeMap::new();
+        for event in &events {
+            let Body::QuotaAssigned(assigned) = &event.body else { panic!("no quota") };
+            let hash = expected.entry(keyspace.quota(&event.tenant)).or_default();
+            hash.entry(quota_field(event.user.as_ref())).or_default().add(event.assignment(assigned));
+        }
+        let texts = |hash: BTreeMap<String, Assignments>| {
+            Entry::Hash(hash.into_iter().map(|(field, all)| (field, assigned::to_text(&all))).collect())
+        };
+        prop_assert_eq!(found, expected.into_iter().map(|(key, hash)| (key, texts(hash))).collect::<BTreeMap<_, _>>());
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::support::kafka::{Kafka, Record};
 /// Tenant and user.
 pub(crate) type User = (String, String);
 
+/// The plan file that its assignments suppose, for INDELIBLE_PLANS.
+pub(crate) const PLANS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/plans.toml");
+
 const TENANTS: u32 = 12;
 const USERS: u32 = 4;
 
@@ -56,8 +59,8 @@ impl Generator {
         Kafka::shared().produce_all(topic, messages.iter().zip(keys.iter().map(String::as_str)).map(record));
     }
 
-    /// Of a thousand messages 50 are repeats, some are poison, 150 to 200 save or delete outputs, and the rest is
-    /// usage.
+    /// Of a thousand messages 50 are repeats, some are poison, 150 to 200 save or delete outputs, 20 assign a quota, and
+    /// the rest is usage.
     pub(crate) fn next(&mut self) -> Message {
         let rng = &mut self.rng;
         // A key decides the partition; where nothing may depend on it, another one is as good.
@@ -77,6 +80,7 @@ impl Generator {
                 self.event(user, verb, data, 0, partition)
             }
             300..400 => self.output(user, partition),
+            400..420 => self.quota(user, partition),
             _ => self.usage(user, partition),
         }
     }
@@ -94,15 +98,18 @@ impl Generator {
         let rng = &mut self.rng;
         let (tokens_in, tokens_out) = (rng.random_range(0..5000), rng.random_range(0..900));
         let assistant = ["chat", "code", "writer"].choose(rng);
-        let model = ["large", "small", "tiny"].choose(rng);
+        // A price table knows the last one, or nobody does.
+        let model = ["large", "small", "tiny", "claude-sonnet-4-5"].choose(rng);
         let mut data = json!({
             "tenantId": user.0, "userId": user.1,
             "assistant": assistant, "model": model,
             "tokensIn": tokens_in, "tokensOut": tokens_out,
-            "cachedTokens": tokens_in / 3, "reasoningTokens": tokens_out / 4,
-            "costCents": format!("0.{:08}", rng.random_range(0..100_000_000)),
+            "cachedTokens": tokens_in / 3, "cacheWriteTokens": tokens_in / 7, "reasoningTokens": tokens_out / 4,
             "toolInvocations": {"search": rng.random_range(0..4) + 1},
         });
+        if rng.random_bool(0.8) {
+            data["costCents"] = json!(format!("0.{:08}", rng.random_range(0..100_000_000)));
+        }
         if rng.random() {
             data["latencyMs"] = json!(rng.random_range(1..4000));
         }
@@ -110,6 +117,33 @@ impl Generator {
             data["output"] = json!({"id": format!("u{}", self.number), "kind": "website"});
         }
         self.event(user, "usage", data, tokens_in + tokens_out, partition)
+    }
+
+    /// A user's or a tenant's, from now on, or from a day some time before or after it. What a few dozen requests use
+    /// passes most of the limits.
+    fn quota(&mut self, user: User, partition: Option<i32>) -> Message {
+        let rng = &mut self.rng;
+        let mut data = json!({"tenantId": user.0});
+        let is_users = rng.random_bool(0.7);
+        if is_users {
+            data["userId"] = json!(user.1);
+        }
+        let (soft, more) = (rng.random_range(1..60_000), rng.random_range(0..60_000));
+        let cents = |amount: i64| format!("{}.{:03}", amount / 4000, amount % 1000);
+        match rng.random_range(0..10) {
+            0..3 => data["plan"] = json!(["free", "team"].choose(rng)),
+            3 => data["inherit"] = json!(true),
+            4..7 => {
+                let tokens = json!({"soft": soft, "hard": soft + more});
+                data["limits"] = json!({"tokens": tokens, "graceSeconds": rng.random_range(0..3) * 86_400});
+            }
+            _ => data["limits"] = json!({"costCents": {"soft": cents(soft + 1000)}, "thresholds": [100, 10, 50, 250]}),
+        }
+        if rng.random() {
+            let days = TimeDelta::days(rng.random_range(-40..3));
+            data["effectiveFrom"] = json!((Utc::now() + days).format("%Y-%m-%dT00:00:00Z").to_string());
+        }
+        self.event(user, "quota", data, 0, partition)
     }
 
     /// One of a hundred is late by up to 34 days.
@@ -122,7 +156,11 @@ impl Generator {
             (data["requestId"], data["createdAt"]) = (json!(id), json!(time));
             data
         } else {
-            let kind = if verb == "usage" { "ai.usage.recorded.v1".to_owned() } else { format!("ai.output.{verb}.v1") };
+            let kind = match verb {
+                "usage" => "ai.usage.recorded.v1".to_owned(),
+                "quota" => "ai.quota.assigned.v1".to_owned(),
+                verb => format!("ai.output.{verb}.v1"),
+            };
             json!({"specversion": "1.0", "id": id, "source": "soak", "type": kind, "time": time, "data": data})
         };
         let value = value.to_string().into_bytes();

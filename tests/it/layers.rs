@@ -75,6 +75,9 @@ const FLOATS: &[(&str, &str)] = &[("src/ops/metrics.rs", "Prometheus has no othe
 const MAX_LINES: usize = 13_500;
 const MAX_FILE_LINES: usize = 400;
 
+/// Lists that nobody reads from top to bottom, however long they are.
+const DATA: &[&str] = &["src/pricing/builtin.toml"];
+
 #[test]
 fn layers_name_only_what_they_may() {
     none(sources().iter().flat_map(forbidden_names));
@@ -227,7 +230,8 @@ fn lines_of_code(file: &SourceFile) -> usize {
 
 fn too_long(file: &SourceFile) -> Option<String> {
     let lines = file.text.lines().count();
-    (lines > MAX_FILE_LINES).then(|| format!("{}: {lines} lines, more than {MAX_FILE_LINES}", file.path))
+    let is_too_long = lines > MAX_FILE_LINES && !DATA.contains(&file.path.as_str());
+    is_too_long.then(|| format!("{}: {lines} lines, more than {MAX_FILE_LINES}", file.path))
 }
 
 fn undocumented(layer: &Layer, files: &[SourceFile]) -> Option<String> {
@@ -277,7 +281,7 @@ mod bites {
     #[test]
     fn quota_knows_the_domain() {
         refused("src/quota/mod.rs", "use crate::store::Usage;");
-        refused("src/quota/mod.rs", "use chrono::Utc;");
+        refused("src/quota/mod.rs", "use tokio::time;");
         allowed("src/quota/mod.rs", "use crate::domain::money::NanoDollars;");
     }
 
@@ -312,7 +316,7 @@ mod bites {
         refused("src/store/redis.rs", "use rdkafka::Offset;");
         refused("src/store/redis.rs", "use tracing::warn;");
         refused("src/store/redis.rs", "use crate::ops::metrics;");
-        refused("src/store/redis.rs", "use crate::quota::Limits;");
+        refused("src/store/redis.rs", "use crate::pricing::Table;");
         allowed("src/store/redis.rs", "use redis::Client; use super::keys; use crate::domain::delta::Delta;");
     }
 

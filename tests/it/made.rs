@@ -1,23 +1,29 @@
 //! Made-up logs, the flushes that a worker makes of them, and the plain sums that must come of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod dump;
+mod facts;
+pub(crate) mod quotas;
 
-use crate::memory::{Content, Entry};
-use chrono::Datelike;
+use std::collections::HashSet;
+
 use indelible::domain::bucket::Bucket;
-use indelible::domain::calendar::{Month, TimeMs};
-use indelible::domain::delta::{Counted, Delta, Scope};
+use indelible::domain::calendar::TimeMs;
+use indelible::domain::delta::{Counted, Delta};
 use indelible::domain::event::{Body, Event, Output, Usage};
-use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, Tool, UserId};
+use indelible::domain::ids::{
+    Assistant, EventId, Model, OutputId, OutputKind, Provider, Source, TenantId, Tool, UserId,
+};
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::{Fingerprint, Offset, Position, TopicPartition};
 use indelible::domain::rated::Rated;
 use indelible::domain::seen::SeenId;
-use indelible::store::keys::{Keyspace, encode};
 use indelible::store::{Flush, Repeat};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+
+pub(crate) use dump::dump;
+pub(crate) use facts::{Facts, difference, facts, plain};
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
@@ -27,6 +33,9 @@ pub(crate) const START_MS: i64 = 1_795_543_200_000;
 /// The first two share a bucket; the last holds what keys and fields must encode.
 pub(crate) const TENANTS: [&str; 4] = ["acme", "acme-125", "acme-1", "a:b{c} d"];
 pub(crate) const USERS: [&str; 3] = ["alice", "bob", "x|y:*"];
+/// Many amounts are multiples of these, and so are many limits.
+pub(crate) const ROUND_TOKENS: i64 = 20_000;
+pub(crate) const ROUND_COST: i64 = 2_000_000_000;
 const KINDS: [&str; 2] = ["website", "assistant_result"];
 
 #[derive(Debug, Clone)]
@@ -58,6 +67,16 @@ pub(crate) struct Shape {
     pub(crate) repeat_within_ms: i64,
     /// Whether it may come again with other content.
     pub(crate) conflicts: bool,
+    pub(crate) quotas: Quotas,
+}
+
+/// When a log's quotas are assigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quotas {
+    /// Before all else, for all time: every partition begins with the same assignments.
+    Constant,
+    /// At any time, from any time on.
+    Changing,
 }
 
 impl Log {
@@ -68,11 +87,16 @@ impl Log {
             .map(|n| Self { partition: partition(n), partitions: shape.partitions, records: Vec::new() })
             .collect();
         let mut now = START_MS;
+        if shape.quotas == Quotas::Constant {
+            let first = quotas::constant(rng, &TENANTS[..shape.tenants]);
+            let record = |event: &Event| Record { at: TimeMs(now), event: event.clone() };
+            logs.iter_mut().for_each(|log| log.records.extend(first.iter().map(record)));
+        }
         for number in 0..shape.records {
             now += rng.random_range(0..=2 * shape.pace_ms);
             let tenant = TENANTS[rng.random_range(0..shape.tenants)];
             let record = repeat(rng, &firsts, now, shape).unwrap_or_else(|| {
-                firsts.push(Record { at: TimeMs(now), event: event(rng, number, now, tenant) });
+                firsts.push(Record { at: TimeMs(now), event: event(rng, number, now, tenant, shape.quotas) });
                 firsts[firsts.len() - 1].clone()
             });
             let log = rng.random_range(0..shape.partitions);
@@ -134,11 +158,22 @@ impl Log {
     }
 }
 
-/// An event's own cost, with nothing on top.
+/// What a made-up price table says, by the event alone: with markup and discount, without a price, and other than the
+/// event says.
 pub(crate) fn rated(event: &Event) -> Rated {
-    match &event.body {
-        Body::Usage(usage) => Rated::given(usage.cost),
-        _ => Rated::default(),
+    let Body::Usage(usage) = &event.body else { return Rated::default() };
+    let table = usage.tokens_out.min(1_000_000) * 1_001;
+    let cost = usage.cost.map_or(if usage.tokens_out % 2 == 0 { table } else { 0 }, |cost| cost.0);
+    let charge = match usage.tokens_out % 3 {
+        0 => cost,
+        1 => cost.saturating_add(cost / 5),
+        _ => cost - cost / 7,
+    };
+    Rated {
+        cost: NanoDollars(cost),
+        charge: NanoDollars(charge),
+        unpriced: usage.cost.is_none() && usage.tokens_out % 2 != 0,
+        mismatch: usage.cost.filter(|_| usage.tokens_out % 4 == 1).map(|_| NanoDollars(table)),
     }
 }
 
@@ -163,9 +198,12 @@ fn repeat(rng: &mut StdRng, firsts: &[Record], now: i64, shape: Shape) -> Option
     Some(Record { at: TimeMs(now), event })
 }
 
-fn event(rng: &mut StdRng, number: usize, now: i64, tenant: &str) -> Event {
+fn event(rng: &mut StdRng, number: usize, now: i64, tenant: &str, quotas: Quotas) -> Event {
     // Late by up to forty days: several months.
     let late = if rng.random_bool(0.5) { rng.random_range(0..40 * DAY_MS) } else { 0 };
+    if quotas == Quotas::Changing && rng.random_bool(0.15) {
+        return quotas::assigned(rng, &format!("e{number}"), TimeMs(now - late), tenant);
+    }
     Event {
         id: EventId::new(&format!("e{number}")).expect("an id"),
         source: Source::new("svc").expect("an id"),
@@ -194,189 +232,25 @@ fn output(rng: &mut StdRng) -> Output {
 fn usage(rng: &mut StdRng) -> Usage {
     let mut tools = vec![(Tool::new("retrieval").expect("an id"), 1), (Tool::new("web|search").expect("an id"), 2)];
     tools.retain(|_| rng.random_bool(0.3));
+    let (mut tokens_in, tokens_out) = (rng.random_range(0..100_000), rng.random_range(0..5_000));
+    let mut cost = rng.random_bool(0.9).then(|| rng.random_range(0..9_000_000_000_i64));
+    if rng.random() {
+        // Sums that come to a limit exactly.
+        tokens_in = (tokens_in / ROUND_TOKENS + 1) * ROUND_TOKENS - tokens_out;
+        cost = cost.map(|cost| cost / ROUND_COST * ROUND_COST);
+    }
     Usage {
-        provider: None,
+        provider: rng.random_bool(0.5).then(|| Provider::new("prov").expect("an id")),
         assistant: Assistant::new(["chat", "writer"][rng.random_range(0..2)]).expect("an id"),
         model: Model::new(["small", "large:v2"][rng.random_range(0..2)]).expect("an id"),
-        tokens_in: rng.random_range(0..100_000),
-        tokens_out: rng.random_range(0..5_000),
+        tokens_in,
+        tokens_out,
         cache_write_tokens: 0,
         cached_tokens: rng.random_range(0..2) * 100,
         reasoning_tokens: rng.random_range(0..2) * 10,
-        cost: rng.random_bool(0.9).then(|| NanoDollars(rng.random_range(0..9_000_000_000))),
+        cost: cost.map(NanoDollars),
         latency_ms: rng.random_bool(0.8).then(|| rng.random_range(0..60_000)),
         tools,
         output: rng.random_bool(0.3).then(|| output(rng)),
     }
-}
-
-/// Everything that is stored about usage and outputs, one number a line.
-pub(crate) type Facts = BTreeMap<String, i64>;
-
-/// The facts of a log's events, each counted once: no fold, no delta, no script.
-pub(crate) fn plain<'a>(events: impl IntoIterator<Item = &'a Event>, keys: &Keyspace) -> Facts {
-    let mut facts = Facts::new();
-    let mut add = |name: String, amount: i64| *facts.entry(name).or_default() += amount;
-    let mut ids = BTreeSet::new();
-    let mut created: BTreeMap<(&TenantId, &UserId, &OutputKind, &OutputId), TimeMs> = BTreeMap::new();
-    let mut deleted = BTreeSet::new();
-    for event in events {
-        if !ids.insert((event.tenant.as_str(), event.source.as_str(), event.id.as_str())) {
-            continue;
-        }
-        let Some(user) = &event.user else { panic!("an event of no user is made nowhere") };
-        add(format!("{} applied", keys.state(Bucket::of(&event.tenant))), 1);
-        let (usage, saved) = match &event.body {
-            Body::Usage(usage) => (Some(usage), usage.output.as_ref()),
-            Body::OutputCreated(output) => (None, Some(output)),
-            Body::OutputDeleted(output) => {
-                deleted.insert((&event.tenant, user, &output.kind, &output.id));
-                (None, None)
-            }
-            Body::QuotaAssigned(_) => (None, None),
-        };
-        if let Some(usage) = usage {
-            add_usage(event, user, usage, keys, &mut add);
-        }
-        if let Some(output) = saved {
-            let time = TimeMs::of(event.time);
-            let first = created.entry((&event.tenant, user, &output.kind, &output.id)).or_insert(time);
-            *first = time.min(*first);
-        }
-    }
-    for (output @ (tenant, user, kind, id), time) in &created {
-        let counts = keys.saved_counts(tenant);
-        add(format!("{counts} {kind}:created"), 1);
-        if !deleted.contains(output) {
-            add(format!("{counts} {kind}:{}", Month::of(time.to_utc())), 1);
-            add(format!("{} {id}", keys.saved(tenant, user, kind)), time.0);
-        }
-    }
-    for (tenant, _, kind, _) in deleted {
-        add(format!("{} {kind}:deleted", keys.saved_counts(tenant)), 1);
-    }
-    facts.retain(|name, number| *number != 0 || name.contains(":users:"));
-    facts
-}
-
-fn add_usage(event: &Event, user: &UserId, usage: &Usage, keys: &Keyspace, add: &mut impl FnMut(String, i64)) {
-    let (month, day) = (Month::of(event.time), event.time.day());
-    let cost = usage.cost.map_or(0, |cost| cost.0);
-    let tokens = usage.tokens_in + usage.tokens_out;
-    for user in [Some(user.clone()), None] {
-        let of_tenant = user.is_none();
-        let scope = Scope { tenant: event.tenant.clone(), user };
-        let key = keys.month(&scope, month);
-        let group = format!("{}|{}", encode(usage.assistant.as_str()), encode(usage.model.as_str()));
-        let latency = usage.latency_ms.unwrap_or(0);
-        // In the order in which they are stored.
-        let sums = [
-            1,
-            usage.tokens_in,
-            usage.tokens_out,
-            cost,
-            latency,
-            i64::from(usage.latency_ms.is_some()),
-            usage.cached_tokens,
-            usage.reasoning_tokens,
-            // The markup.
-            0,
-            i64::from(usage.cost.is_none()),
-        ];
-        for (index, sum) in sums.into_iter().enumerate() {
-            add(format!("{key} {group} {index}"), sum);
-        }
-        for (tool, calls) in &usage.tools {
-            add(format!("{key} tool:{} 0", encode(tool.as_str())), *calls);
-        }
-        for (index, sum) in [1, tokens, cost].into_iter().enumerate() {
-            add(format!("{key} {day:02} {index}"), sum);
-        }
-        if of_tenant {
-            add(format!("{key} total 0"), tokens);
-            add(format!("{key} total 1"), cost);
-        }
-    }
-    add(format!("{} {user}", keys.users(&event.tenant, month)), cost);
-}
-
-/// The facts that a store holds. What only helps to keep them right is left out: watermarks, seen ids, tombstones.
-pub(crate) fn facts(content: &Content) -> Facts {
-    let mut facts = Facts::new();
-    for (key, entry) in content {
-        let what = key.split(':').nth(2).unwrap_or_default();
-        let mut cell = |name: &str, numbers: &str| {
-            for (index, sum) in numbers.split(' ').enumerate() {
-                facts.insert(format!("{key} {name} {index}"), number(sum));
-            }
-        };
-        match entry {
-            Entry::Text(text) => {
-                let lines = text.lines().map(|line| line.split_once(' ').expect("a name and numbers"));
-                lines.for_each(|(name, numbers)| cell(name, numbers));
-            }
-            Entry::Hash(fields) if what == "tenant" => fields.iter().for_each(|(name, numbers)| cell(name, numbers)),
-            Entry::Hash(fields) => {
-                let counts = |field: &&String| if what == "state" { *field == "applied" } else { *field != "kinds" };
-                let counts = fields.keys().filter(counts);
-                facts.extend(counts.map(|field| (format!("{key} {field}"), number(&fields[field]))));
-            }
-            Entry::Scored(_) if what == "tombstones" => {}
-            Entry::Scored(members) => {
-                facts.extend(members.iter().map(|(member, score)| (format!("{key} {member}"), *score)));
-            }
-            Entry::Set(_) => {}
-        }
-    }
-    facts.retain(|name, number| *number != 0 || name.contains(":users:"));
-    facts
-}
-
-fn number(text: &str) -> i64 {
-    text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
-}
-
-/// A score; those above 2^53 are no more than near.
-fn time(score: &str) -> i64 {
-    score.parse().unwrap_or_else(|_| score.parse::<f64>().expect("a score") as i64)
-}
-
-/// The lines in which two sets of facts differ.
-pub(crate) fn difference(expected: &Facts, found: &Facts) -> Vec<String> {
-    let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
-    let differ = names.into_iter().filter(|name| expected.get(*name) != found.get(*name));
-    differ.map(|name| format!("{name}: {:?} and not {:?}", found.get(name), expected.get(name))).collect()
-}
-
-/// All keys of a server's database that begin with `prefix`, as the in-memory twin has them.
-pub(crate) fn dump(connection: &mut redis::Connection, prefix: &str) -> Content {
-    let keys: Vec<String> = redis::cmd("KEYS").arg(format!("{prefix}*")).query(connection).expect("keys");
-    let mut ask = redis::pipe();
-    for key in &keys {
-        ask.cmd("TYPE").arg(key);
-    }
-    let types: Vec<String> = ask.query(connection).expect("types");
-    let mut ask = redis::pipe();
-    for (key, is) in keys.iter().zip(&types) {
-        match is.as_str() {
-            "hash" => ask.cmd("HGETALL").arg(key),
-            "zset" => ask.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES"),
-            "set" => ask.cmd("SMEMBERS").arg(key),
-            "string" => ask.cmd("MGET").arg(key),
-            other => panic!("{key} is a {other}"),
-        };
-    }
-    let values: Vec<Vec<String>> = ask.query(connection).expect("values");
-    let entries = types.iter().zip(values).map(|(is, value)| match is.as_str() {
-        "set" => Entry::Set(value.into_iter().collect()),
-        "string" => Entry::Text(value.concat()),
-        "hash" => Entry::Hash(pairs(value).collect()),
-        _ => Entry::Scored(pairs(value).map(|(member, score)| (member, time(&score))).collect()),
-    });
-    keys.iter().cloned().zip(entries).collect()
-}
-
-fn pairs(flat: Vec<String>) -> impl Iterator<Item = (String, String)> {
-    let mut flat = flat.into_iter();
-    std::iter::from_fn(move || Some((flat.next()?, flat.next()?)))
 }

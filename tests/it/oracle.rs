@@ -4,7 +4,7 @@ use chrono::Utc;
 use redis::{FromRedisValue, cmd};
 use serde_json::json;
 
-use crate::generator::Generator;
+use crate::generator::{Generator, PLANS};
 use crate::support::deployment::Deployment;
 use crate::support::kafka::{Kafka, Record};
 use crate::support::oracle;
@@ -15,7 +15,7 @@ const PARTITIONS: i32 = 4;
 
 /// Mixed traffic, counted: usage, outputs, repeats and poison. The worker has ended, so that it does not heal.
 fn counted() -> (Deployment, Running) {
-    let deployment = Deployment::new(PARTITIONS);
+    let deployment = Deployment::new(PARTITIONS).with_notices(PLANS);
     let mut worker = deployment.serve();
     Generator::new(7, PARTITIONS).with_poison(6).send(&deployment.topic, 1500);
     deployment.await_counted();
@@ -78,7 +78,9 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
     let lines: Vec<&str> = text.lines().collect();
     let (first, others) = lines.split_first().expect("a group");
     let (group, numbers) = first.split_once(' ').expect("a name and sums");
-    let numbers: Vec<i64> = numbers.split(' ').map(|number| number.parse().expect("a sum")).collect();
+    let mut numbers: Vec<i64> = numbers.split(' ').map(|number| number.parse().expect("a sum")).collect();
+    // Zeros at the end are left out.
+    numbers.resize(10, 0);
     let with = |index: usize| {
         let plus = |(at, number): (usize, &i64)| (number + i64::from(at == index)).to_string();
         let changed: Vec<String> = numbers.iter().enumerate().map(plus).collect();
@@ -87,6 +89,9 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
     user.suffers(Some(&api), group, "SET", &[&with(1)]);
     user.suffers(None, group, "SET", &[&with(0)]);
     user.suffers(None, group, "SET", &[&with(3)]);
+    // The charge alone, and a request more that nobody has priced.
+    user.suffers(None, group, "SET", &[&with(8)]);
+    user.suffers(None, group, "SET", &[&with(9)]);
     user.suffers(None, group, "SET", &[&others.join("\n")]);
     user.suffers(None, "found nothing", "DEL", &[]);
     let day = lines.last().and_then(|line| line.split(' ').next()).expect("a day");
@@ -95,6 +100,16 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
     let tenant = on("{*}:tenant:*");
     tenant.suffers(None, "tool:search", "HINCRBY", &["tool:search", "1"]);
     tenant.suffers(None, group, "HDEL", &[group]);
+    tenant.suffers(None, "total", "HDEL", &["total"]);
+    tenant.suffers(None, "total", "HSET", &["total", "1 1"]);
+    // Nobody's limits have a threshold of seven percent.
+    tenant.suffers(None, "cost:7", "HSET", &["noticed", "cost:7"]);
+    let quota = on("{*}:quota:*");
+    let whose: String = quota.ask::<Vec<String>>("HKEYS", &[]).remove(0);
+    let assigned: String = quota.ask("HGET", &[&whose]);
+    quota.suffers(None, &whose, "HDEL", &[&whose]);
+    quota.suffers(None, &whose, "HSET", &[&whose, &format!("{assigned}0")]);
+    quota.suffers(None, "user:nobody", "HSET", &["user:nobody", "0 0 svc e1 inherit"]);
 
     let users = on("{*}:users:*");
     let one: String = users.ask::<Vec<String>>("ZRANGE", &["0", "0"]).remove(0);
@@ -125,6 +140,47 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
     seen.suffers(None, "members", "SPOP", &[]);
 
     oracle::assert_equal(&env, Some(&url));
+}
+
+#[test]
+fn mismatches_and_notices_that_no_event_explains_are_named() {
+    let (deployment, _api) = counted();
+    let keys: Vec<String> = deployment.redis.ask("KEYS", &["indelible:*:user:*"]);
+    let [bucket, tenant, user, month] = {
+        let (bucket, rest) = keys[0].split_once(":user:").expect("a user's month");
+        let parts: Vec<_> = rest.split(':').collect();
+        [bucket, parts[0], parts[1], parts[2]].map(str::to_owned)
+    };
+    let notice = |used: i64, threshold: &str, id: &str| {
+        let data = json!({"tenantId": tenant, "userId": user, "month": month, "metric": "tokens", "alsoPassed": [],
+            "threshold": threshold, "limitTokens": 1_000_000, "usedTokens": used, "percent": used * 100 / 1_000_000});
+        let at = format!("{month}-01T00:00:00.000Z");
+        json!({"specversion": "1.0", "type": "ai.quota.notice.v1", "id": id, "time": at, "data": data}).to_string()
+    };
+    let id = format!("{tenant}:{user}:{month}:tokens:50");
+    let mismatches = format!("mismatches:{month}");
+    let planted = [
+        (&*mismatches, "large", "1 5 7".to_owned(), "large"),
+        ("outbox", id.as_str(), notice(500_000, "50", &id), "used: found 500000"),
+        ("outbox", id.as_str(), notice(1, "50", &id), "no such limits in force, or not reached"),
+        ("outbox", id.as_str(), notice(500_000, "80", &id), "tokens:80"),
+        ("outbox", "other", notice(500_000, "50", &id), "field: found other"),
+        ("outbox", id.as_str(), "{}".to_owned(), "a notice"),
+    ];
+    for (key, field, value, named) in planted {
+        let key = format!("{bucket}:{key}");
+        let mut connection = deployment.redis.connection();
+        let healthy: Option<Vec<u8>> = cmd("DUMP").arg(&key).query(&mut connection).expect("a key, or none");
+        deployment.redis.ask::<()>("HSET", &[&key, field, &value]);
+        let said = oracle::differences(&deployment.env(), None, &["--wait", "0"]).expect_err("a field too many");
+        let line = |line: &str| line.starts_with(&key.replacen("indelible:", "redis ", 1)) && line.contains(named);
+        assert!(said.lines().any(line), "{key} {field} {value} is not named by {named:?}:\n{said}");
+        deployment.redis.ask::<()>("DEL", &[&key]);
+        if let Some(healthy) = healthy {
+            cmd("RESTORE").arg(&key).arg(0).arg(healthy).exec(&mut connection).expect("the key as it was");
+        }
+    }
+    oracle::assert_equal(&deployment.env(), None);
 }
 
 #[test]

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::Month;
 use indelible::domain::delta::Scope;
@@ -13,6 +15,7 @@ use indelible::domain::ids::TenantId;
 use indelible::domain::position::Position;
 use indelible::domain::seen::Expired;
 use indelible::store::keys::{Keyspace, LAYOUT_VERSION};
+use indelible::store::link::Link;
 use indelible::store::redis_ledger::{APPLY, RedisLedger};
 use indelible::store::redis_reader::RedisReader;
 use indelible::store::{Flush, Ledger, Outcome, Reader, Retention};
@@ -20,19 +23,48 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
-use crate::made::{DAY_MS, HOUR_MS, Log, Shape, TENANTS, difference, dump, facts, plain, without};
+use crate::made::quotas::plans;
+use crate::made::{DAY_MS, HOUR_MS, Log, Quotas, Shape, TENANTS, difference, dump, facts, plain, without};
+use crate::notice_properties::{Onlooker, Told};
 use crate::script_conformance::link;
 use crate::support::redis::Redis;
 
-const SEEDS: u64 = 2_000;
+pub(crate) const SEEDS: u64 = 2_000;
 const STEPS: usize = 60;
 /// More than this and a schedule goes in circles.
 const MOST_STEPS_TO_THE_END: usize = 2_000;
 
+/// By what a run goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) script: &'a str,
+    /// Whether buckets go back to what they were.
+    pub(crate) roll_backs: bool,
+    /// The wrong way: the script leaves notices at `…:outbox-later`, and who reads its reply puts them into the outbox.
+    pub(crate) notices_apart: bool,
+}
+
+impl Rules<'_> {
+    pub(crate) const RIGHT: Self = Self { script: APPLY, roll_backs: true, notices_apart: false };
+}
+
+/// What a run has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The seeds whose schedule ended with other sums or notices than the log's, and what happened in it.
+    pub(crate) wrong: Vec<(u64, String)>,
+    pub(crate) told: Told,
+}
+
+/// All of them, or the one that is asked for.
+pub(crate) fn seeds(all: Range<u64>) -> Range<u64> {
+    let seed = std::env::var("INDELIBLE_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
+    seed.map_or(all, |seed| seed..seed + 1)
+}
+
 #[test]
 fn schedules_lose_nothing_and_count_nothing_twice() {
-    let seeds = std::env::var("INDELIBLE_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
-    let wrong = run(seeds.map_or(0..SEEDS, |seed| seed..seed + 1), APPLY, seeds.is_some());
+    let wrong = run(seeds(0..SEEDS), Rules::RIGHT, std::env::var("INDELIBLE_SEED").is_ok()).wrong;
     let seeds: Vec<u64> = wrong.iter().map(|(seed, _)| *seed).collect();
     assert!(wrong.is_empty(), "{} wrong, seeds {seeds:?}; the first:\n{}", wrong.len(), wrong[0].1);
 }
@@ -68,43 +100,48 @@ fn a_tombstone_that_is_not_kept_is_caught() {
 
 #[track_caller]
 fn assert_caught(right: &str, wrong: &str) {
-    assert_eq!(APPLY.matches(right).count(), 1, "the script has changed: {right}");
-    let script = APPLY.replace(right, wrong);
-    let caught = run(0..100, &script, false);
-    assert!(caught.len() >= 5, "only {} of 100 schedules went wrong", caught.len());
+    assert_caught_by(right, wrong, Rules::RIGHT);
 }
 
-/// The seeds whose schedule ended with other sums than the log's, and what happened in it.
-fn run(seeds: Range<u64>, script: &str, print: bool) -> Vec<(u64, String)> {
+#[track_caller]
+pub(crate) fn assert_caught_by(right: &str, wrong: &str, rules: Rules<'_>) {
+    assert_eq!(APPLY.matches(right).count(), 1, "the script has changed: {right}");
+    let script = APPLY.replace(right, wrong);
+    let caught = run(0..250, Rules { script: &script, ..rules }, false).wrong;
+    assert!(caught.len() >= 5, "only {} of 250 schedules went wrong", caught.len());
+}
+
+pub(crate) fn run(seeds: Range<u64>, rules: Rules<'_>, print: bool) -> Found {
     let half = seeds.start + (seeds.end - seeds.start) / 2;
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| run_some(seeds.start..half, script, print));
-        let second = run_some(half..seeds.end, script, print);
-        [first.join().expect("no panic"), second].concat()
+        let first = scope.spawn(|| run_some(seeds.start..half, rules, print));
+        let second = run_some(half..seeds.end, rules, print);
+        let first = first.join().expect("no panic");
+        Found { wrong: [first.wrong, second.wrong].concat(), told: first.told + second.told }
     })
 }
 
-fn run_some(seeds: Range<u64>, script: &str, print: bool) -> Vec<(u64, String)> {
+fn run_some(seeds: Range<u64>, rules: Rules<'_>, print: bool) -> Found {
     let redis = Redis::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let link = link(&redis);
     let mut connection = redis.connection();
-    let mut wrong = Vec::new();
+    let mut found = Found::default();
     for seed in seeds {
         redis::cmd("FLUSHDB").exec(&mut connection).expect("an empty database");
-        let (keys, retention) = (Keyspace::new("n"), RETENTION);
-        let ledger = RedisLedger::new(link.clone(), keys.clone(), retention, "g").with_script(script);
+        let keys = Keyspace::new("n");
         let reader = RedisReader::new(link.clone(), keys.clone(), &["usage".to_owned()]);
-        let mut schedule = Schedule::new(seed, ledger, redis.connection());
+        let mut schedule = Schedule::new(seed, rules, link.clone(), redis.connection());
         let outcome = runtime.block_on(schedule.run(&reader));
         if print {
             println!("seed {seed}{}", schedule.story);
         }
+        found.told = found.told + schedule.onlooker.told;
         if let Err(why) = outcome {
-            wrong.push((seed, format!("seed {seed}{}\n{why}", schedule.story)));
+            found.wrong.push((seed, format!("seed {seed}{}\n{why}", schedule.story)));
         }
     }
-    wrong
+    found
 }
 
 const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DAY_MS };
@@ -112,8 +149,9 @@ const RETENTION: Retention = Retention { seen_ms: DAY_MS, tombstones_ms: 60 * DA
 /// What one bucket's keys held at some time.
 type Snapshot = Vec<(String, Vec<u8>)>;
 
-struct Schedule {
+struct Schedule<'a> {
     rng: StdRng,
+    rules: Rules<'a>,
     ledger: RedisLedger,
     connection: redis::Connection,
     keys: Keyspace,
@@ -123,6 +161,8 @@ struct Schedule {
     /// Commands that the network has kept, as they were when they left.
     late: Vec<(Flush, Prepared)>,
     snapshots: Vec<(Bucket, Snapshot)>,
+    quotas: Quotas,
+    onlooker: Onlooker,
     story: String,
 }
 
@@ -172,9 +212,13 @@ macro_rules! tell {
     }};
 }
 
-impl Schedule {
-    fn new(seed: u64, ledger: RedisLedger, connection: redis::Connection) -> Self {
+impl<'a> Schedule<'a> {
+    fn new(seed: u64, rules: Rules<'a>, link: Arc<Link>, connection: redis::Connection) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let quotas = *[Quotas::Constant, Quotas::Changing].choose(&mut rng).expect("not empty");
+        let (keys, plans) = (Keyspace::new("n"), plans(&mut rng));
+        let ledger = RedisLedger::new(link, keys.clone(), RETENTION, "g").with_script(rules.script);
+        let ledger = ledger.watching(Arc::new(ArcSwap::from_pointee(plans.clone())));
         let shape = Shape {
             partitions: 2,
             records: rng.random_range(20..50),
@@ -183,6 +227,7 @@ impl Schedule {
             pace_ms: *[HOUR_MS / 3, 4 * HOUR_MS].choose(&mut rng).expect("not empty"),
             repeat_within_ms: 20 * HOUR_MS,
             conflicts: false,
+            quotas,
         };
         let logs = Log::made(&mut rng, shape);
         let tenants = TENANTS[..shape.tenants].iter();
@@ -191,11 +236,14 @@ impl Schedule {
         buckets.dedup();
         Self {
             rng,
+            rules,
             ledger,
             connection,
-            keys: Keyspace::new("n"),
+            onlooker: Onlooker::new(keys.clone(), plans, buckets.clone()),
+            keys,
             logs,
             buckets,
+            quotas,
             workers: [vec![None, None], vec![None, None]],
             late: Vec::new(),
             snapshots: Vec::new(),
@@ -244,12 +292,18 @@ impl Schedule {
                 self.snapshots.push((bucket, snapshot));
                 Ok(())
             }
-            94..98 => {
+            94..98 if self.rules.roll_backs => {
                 if let Some((bucket, snapshot)) = self.snapshots.choose(&mut self.rng) {
                     tell!(self, "{bucket:?} goes back to a snapshot");
                     restore(&mut self.connection, &self.keys.state(*bucket), snapshot);
+                    return self.onlooker.rolled_back(&mut self.connection);
                 }
                 Ok(())
+            }
+            94..98 => {
+                let bucket = *self.buckets.choose(&mut self.rng).expect("a bucket");
+                tell!(self, "notices of {bucket:?} are sent");
+                self.onlooker.send(&mut self.connection, bucket)
             }
             98 => redis::cmd("SCRIPT").arg("FLUSH").exec(&mut self.connection).map_err(|error| error.to_string()),
             _ => Ok(()),
@@ -335,6 +389,7 @@ impl Schedule {
             lane.waiting.push(call);
             return Ok(true);
         };
+        self.look(call.bucket, luck != Luck::ReplyLost)?;
         if luck == Luck::ReplyLost {
             lane.waiting.push(call);
             return Ok(true);
@@ -361,7 +416,25 @@ impl Schedule {
 
     async fn arrive(&mut self, (flush, call): &(Flush, Prepared)) -> Result<(), String> {
         tell!(self, "a late call arrives");
-        self.send(flush, Some(call.clone())).await.map(drop)
+        self.send(flush, Some(call.clone())).await?;
+        self.look(flush.bucket, false)
+    }
+
+    /// At what a call has done. `answered`: somebody has read its reply.
+    fn look(&mut self, bucket: Bucket, answered: bool) -> Result<(), String> {
+        if self.rules.notices_apart {
+            let outbox = self.keys.outbox(bucket);
+            let later = format!("{outbox}-later");
+            let entries: BTreeMap<String, String> =
+                redis::cmd("HGETALL").arg(&later).query(&mut self.connection).map_err(|error| error.to_string())?;
+            let mut put = redis::pipe();
+            put.cmd("DEL").arg(&later).ignore();
+            for (id, text) in entries.iter().filter(|_| answered) {
+                put.cmd("HSET").arg(&outbox).arg(id).arg(text).ignore();
+            }
+            put.exec(&mut self.connection).map_err(|error| error.to_string())?;
+        }
+        self.onlooker.look(&mut self.connection)
     }
 
     /// None when the outcome is plain without sending anything.
@@ -407,7 +480,9 @@ impl Schedule {
         if !wrong.is_empty() {
             return Err(wrong.join("\n"));
         }
-        let some = events().next().expect("an event");
+        let all: Vec<_> = events().collect();
+        self.onlooker.compare(&content, &all, self.quotas == Quotas::Constant)?;
+        let Some(some) = events().find(|event| event.user.is_some()) else { return Ok(()) };
         let scope = Scope { tenant: some.tenant.clone(), user: some.user.clone() };
         let usage = reader.usage(&scope, Month::of(some.time)).await.map_err(|error| error.to_string())?;
         let mut requests: BTreeMap<&str, i64> = BTreeMap::new();

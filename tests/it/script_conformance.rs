@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use crate::memory::{Content, Entry, MemoryLedger};
 use indelible::domain::bucket::Bucket;
 use indelible::domain::position::{Offset, TopicPartition};
@@ -15,7 +17,8 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
-use crate::made::{DAY_MS, HOUR_MS, Log, START_MS, Shape, dump, without};
+use crate::made::quotas::plans;
+use crate::made::{DAY_MS, HOUR_MS, Log, Quotas, START_MS, Shape, dump, without};
 use crate::support::redis::Redis;
 
 const SEEDS: u64 = 300;
@@ -80,6 +83,7 @@ impl Pair {
             pace_ms: *[HOUR_MS / 10, 3 * HOUR_MS].choose(&mut rng).expect("not empty"),
             repeat_within_ms: 4 * DAY_MS,
             conflicts: true,
+            quotas: Quotas::Changing,
         };
         let logs = Log::made(&mut rng, shape);
         let records = logs.iter().flat_map(|log| &log.records);
@@ -96,11 +100,13 @@ impl Pair {
             mismatched_models: 2,
         };
         let caps = *[few, Caps::STANDARD].choose(&mut rng).expect("not empty");
+        let plans = plans(&mut rng);
+        let swapped = Arc::new(ArcSwap::from_pointee(plans.clone()));
         Self {
             spread: *[1, u64::MAX].choose(&mut rng).expect("not empty"),
             rng,
-            script: RedisLedger::new(link, keys.clone(), retention, "g").with_caps(caps),
-            twin: MemoryLedger::new(keys, retention).with_caps(caps),
+            script: RedisLedger::new(link, keys.clone(), retention, "g").with_caps(caps).watching(swapped),
+            twin: MemoryLedger::new(keys, retention).with_caps(caps).watching(plans),
             logs,
             buckets,
             expired: None,
@@ -171,10 +177,11 @@ fn differences(script: &Content, twin: &Content) -> Vec<String> {
 
 /// A comparison that sees nothing would pass everything.
 #[tokio::test]
-async fn the_comparison_sees_expiry_and_outputs() {
+async fn the_comparison_sees_expiry_outputs_and_quotas() {
     let redis = Redis::start();
     let mut expired = 0;
     let mut tombstones = 0;
+    let (mut notices, mut also, mut mismatches) = (0, 0, 0);
     for seed in 0..40 {
         redis.ask::<()>("FLUSHDB", &[]);
         let mut pair = Pair::new(seed, link(&redis));
@@ -185,8 +192,15 @@ async fn the_comparison_sees_expiry_and_outputs() {
         let content = pair.twin.content();
         let dead = |(key, entry): (&String, &Entry)| key.ends_with(":tombstones") && matches!(entry, Entry::Scored(_));
         tombstones += usize::from(content.iter().any(dead));
+        mismatches += usize::from(content.keys().any(|key| key.contains(":mismatches:")));
+        for (_, outbox) in content.iter().filter(|(key, _)| key.ends_with(":outbox")) {
+            let Entry::Hash(entries) = outbox else { panic!("the outbox is no hash") };
+            notices += entries.len();
+            also += entries.values().filter(|notice| !notice.contains("\"alsoPassed\":[]")).count();
+        }
     }
     assert!(expired > 10 && tombstones > 10, "{expired} {tombstones}");
+    assert!(notices > 200 && also > 50 && mismatches > 10, "{notices} {also} {mismatches}");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Whatever `apply.lua` is given and whatever it finds: it applies the whole call, or it changes nothing.
 
-use crate::memory::Entry;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::event::{Body, Event, Output, Usage};
@@ -17,7 +19,9 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use redis::{Connection, RedisResult, Value, cmd};
 
-use crate::made::{DAY_MS, HOUR_MS, Log, Record, START_MS, Shape, dump};
+use crate::made::quotas::plans;
+use crate::made::{DAY_MS, HOUR_MS, Log, Quotas, Record, START_MS, Shape, dump};
+use crate::memory::Entry;
 use crate::script_conformance::link;
 use crate::support::redis::Redis;
 use crate::support::wait::{START, eventually};
@@ -122,7 +126,7 @@ fn text(value: &Value) -> String {
     redis::from_redis_value(value.clone()).unwrap_or_default()
 }
 
-/// Calls that fill a server, and calls that follow on them: usage, outputs, a repeat, another watermark, a heartbeat.
+/// Calls that fill a server, and calls that follow on them: usage, outputs, quotas, notices, a repeat, another watermark, a heartbeat.
 async fn calls(server: &Redis) -> (Vec<Sent>, Vec<Sent>) {
     let shape = Shape {
         partitions: 1,
@@ -131,6 +135,7 @@ async fn calls(server: &Redis) -> (Vec<Sent>, Vec<Sent>) {
         pace_ms: 3 * HOUR_MS,
         repeat_within_ms: 12 * HOUR_MS,
         conflicts: false,
+        quotas: Quotas::Changing,
     };
     let log = Log::made(&mut StdRng::seed_from_u64(1), shape).remove(0);
     let bucket = Bucket::of(&log.records[0].event.tenant);
@@ -138,7 +143,8 @@ async fn calls(server: &Redis) -> (Vec<Sent>, Vec<Sent>) {
         let offsets = log.offsets(bucket, from, to);
         log.flush(bucket, Some(log.position(from)).filter(|_| from > 0), to, &offsets)
     };
-    let ledger = RedisLedger::new(link(server), Keyspace::new("n"), RETENTION, "g");
+    let plans = Arc::new(ArcSwap::from_pointee(plans(&mut StdRng::seed_from_u64(1))));
+    let ledger = RedisLedger::new(link(server), Keyspace::new("n"), RETENTION, "g").watching(plans);
     let prepared = async |flush: &Flush| ledger.prepare_call(flush).await.expect("an answer").expect("a call").0;
     let before = Sent::of(prepared(&flush(0, 20)).await);
     before.send(&mut server.connection()).expect("an answer");

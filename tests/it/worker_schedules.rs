@@ -255,6 +255,7 @@ impl World {
                 metrics: Arc::new(Metrics::new(&Reason::ALL.map(Reason::as_str)).expect("metrics")),
                 limits,
                 trouble: Trouble::default(),
+                noted: Arc::default(),
             }
         });
         let lanes = std::array::from_fn(|_| BTreeMap::new());

@@ -54,6 +54,7 @@ def _print_text(verdict: Verdict, settings: Settings) -> None:
     print(f"rejected    {summary['rejected']:,}" + (f": {reasons}" if reasons else ""))
     print(f"counted for {summary['tenants']:,} tenants, {summary['users']:,} users, {summary['months']:,} months")
     letters = "" if summary["dead_letters"] is None else f", {summary['dead_letters']:,} dead letters"
+    letters += "" if summary["notices"] is None else f", {summary['notices']:,} notices sent"
     print(
         f"compared    {summary['facts_compared']:,} facts: {summary['keys']:,} keys of Redis, {summary['answers']:,} "
         f"answers of the API{letters}, in {summary['seconds']} s"

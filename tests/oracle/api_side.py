@@ -3,12 +3,15 @@
 import datetime
 import http.client
 import json
+import time
 from decimal import Decimal
+from functools import partial
 from typing import Callable, Iterator
 from urllib.parse import quote, urlencode, urlsplit
 
 from .difference import NOTHING, Differences
-from .ledger import DAY_FIELDS, GROUP_FIELDS, Account, Month, Sums, Tenant, add_up, month_and_day
+from .ledger import GROUP_FIELDS, Account, Month, Sums, Tenant, add_up, month_and_day
+from .quotas import Assignments, Force, Plans, base, in_force, limit_of, month_start_ms, state
 from .trouble import CannotTell
 
 TIMEOUT_S = 30
@@ -20,6 +23,8 @@ DAYS_KEPT_MONTHS = 12
 USERS_A_PAGE = 50
 
 Json = dict
+# What is in force at an instant.
+Quota = Callable[[int], Force | None]
 Zeros = dict.fromkeys(GROUP_FIELDS, 0)
 
 
@@ -53,7 +58,7 @@ class Api:
         return answer if response.status == 200 else {"status": response.status, "problem": answer.get("type")}
 
 
-def compare(api: Api, tenants: dict[str, Tenant], quota_tokens: int | None, differences: Differences) -> None:
+def compare(api: Api, tenants: dict[str, Tenant], plans: Plans, differences: Differences) -> None:
     """Every answer about every tenant and user."""
     for tenant, counted in sorted(tenants.items()):
         path = f"/v1/tenants/{quote(tenant, safe='')}"
@@ -61,7 +66,9 @@ def compare(api: Api, tenants: dict[str, Tenant], quota_tokens: int | None, diff
         for month in _months(counted.total):
             _compare_users(api, path, month, counted, differences)
         for user, account in sorted(counted.users.items()):
-            _compare_scope(api, f"{path}/users/{quote(user, safe='')}", account, quota_tokens or 0, differences)
+            quota = partial(in_force, plans, counted.assigned.get("", Assignments()))
+            quota = partial(quota, counted.assigned.get(user, Assignments()))
+            _compare_scope(api, f"{path}/users/{quote(user, safe='')}", account, quota, differences)
 
 
 def _months(account: Account) -> list[str]:
@@ -74,8 +81,10 @@ def _today() -> datetime.date:
     return datetime.datetime.now(datetime.timezone.utc).date()
 
 
-def _compare_scope(api: Api, path: str, account: Account, quota: int | None, differences: Differences) -> None:
-    """A tenant's or user's stats and usage. `quota`: None for a tenant, 0 for any limit."""
+def _compare_scope(
+    api: Api, path: str, account: Account, quota: Quota | None, differences: Differences
+) -> None:
+    """A tenant's or user's stats and usage. `quota`: the limits of a user."""
     for month in _months(account):
         answer = api.get(f"{path}/stats", month=month)
         label = f"api {path}/stats?month={month}"
@@ -87,7 +96,7 @@ def _compare_scope(api: Api, path: str, account: Account, quota: int | None, dif
         _compare_period(f"{label} allTime", answer["allTime"], list(account.months.values()), differences)
         _compare_outputs(label, answer["outputs"], account, month, differences)
         if quota is not None:
-            _compare_quota(label, answer["quota"], used, quota, differences)
+            _compare_quota(label, answer["quota"], used, month, quota, differences)
             _compare_recent(label, answer["recentActivity"], account, differences)
     _compare_days(api, path, account, differences)
     _compare_months(api, path, account, differences)
@@ -108,6 +117,8 @@ def _figures(sums: Sums) -> Json:
         "reasoningTokens": sums["reasoning"],
         "costCents": sums["nanousd"],
         "cost": sums["nanousd"],
+        "charge": sums["charge"],
+        "unpricedRequests": sums["unpriced"],
         "averageLatencyMs": sums["latency_ms"] // timed if timed else None,
     }
 
@@ -116,8 +127,9 @@ def _shown(answer: Json) -> Json:
     """The figures of an answer; money in nano-dollars."""
     shown = {name: answer.get(name, NOTHING) for name in _figures(Zeros)}
     shown["costCents"] = _nanos(answer.get("costCents"), 7)
-    cost = answer.get("cost") or {}
-    shown["cost"] = _nanos(cost.get("amount"), 9) if cost.get("currency") == "USD" else cost
+    for name in ("cost", "charge"):
+        amount = answer.get(name) or {}
+        shown[name] = _nanos(amount.get("amount"), 9) if amount.get("currency") == "USD" else amount
     return shown
 
 
@@ -170,10 +182,22 @@ def _compare_outputs(label: str, found: Json, account: Account, month: str, diff
         differences.mappings(f"{label} outputs {period}", shown, kinds)
 
 
-def _compare_quota(label: str, found: Json, used: Month, quota: int, differences: Differences) -> None:
-    total = used.total()
-    tokens, limit = total["in"] + total["out"], quota or found["limitTokens"]
-    expected = {"limitTokens": limit, "usedTokens": tokens, "percent": min(100, tokens * 100 // limit)}
+def _compare_quota(label: str, found: Json, used: Month, month: str, quota: Quota, differences: Differences) -> None:
+    """By the limits in force now; of a month that is over, or is yet to come, by those of its end or beginning."""
+    start, end = (month_start_ms(month, later) for later in (0, 1))
+    at_ms = min(max(time.time_ns() // 1_000_000, start), end - 1)
+    force = quota(at_ms)
+    if force is None:
+        differences.add(f"{label} quota", found, "nothing, for nobody knows the plan")
+        return
+    days = {day: (sums["tokens"], sums["nanousd"]) for day, sums in used.days.items()}
+    limit, tokens = base(limit_of(force.limits, "tokens")), sum(of_day[0] for of_day in days.values())
+    expected = {
+        "limitTokens": limit,
+        "usedTokens": tokens,
+        "percent": min(100, tokens * 100 // limit) if limit else 0,
+        "state": state(force, days, (start, end), at_ms),
+    }
     differences.mappings(f"{label} quota", found, expected)
 
 
@@ -222,13 +246,13 @@ def _compare_months(api: Api, path: str, account: Account, differences: Differen
     expected = {}
     for name in names[:-1]:
         total = account.months.get(name, Month()).total()
-        sums = {"requests": total["requests"], "tokens": total["in"] + total["out"], "nanousd": total["nanousd"]}
+        sums = total | {"tokens": total["in"] + total["out"]}
         expected[f"{name}-01T00:00:00Z"] = _bucket(sums)
     _compare_series(api, path, "month", names[0], names[-1], expected, differences)
 
 
 def _bucket(sums: Sums) -> tuple[int, ...]:
-    return tuple(sums.get(field, 0) for field in (*DAY_FIELDS, "nanousd"))
+    return tuple(sums.get(field, 0) for field in ("requests", "tokens", "nanousd", "nanousd", "charge"))
 
 
 def _compare_series(
@@ -241,7 +265,7 @@ def _compare_series(
         return
     found = {}
     for bucket in answer["buckets"]:
-        cost = (_nanos(bucket["costCents"], 7), _nanos(bucket["cost"]["amount"], 9))
+        cost = (_nanos(bucket["costCents"], 7), *(_nanos(bucket[name]["amount"], 9) for name in ("cost", "charge")))
         found[bucket["start"]] = (bucket["requests"], bucket["totalTokens"], *cost)
     differences.mappings(label, found, expected)
     ends = [bucket["end"] for bucket in answer["buckets"]]

@@ -8,6 +8,8 @@ from .difference import Differences
 from .fold import Fold
 from .ledger import Tenant
 from .log import Log
+from .prices import Prices
+from .quotas import Plans
 from .redis_link import connect
 from .settings import Settings
 from .trouble import CannotTell
@@ -29,7 +31,9 @@ def run(settings: Settings) -> Verdict:
     verdict, started = Verdict(), time.monotonic()
     client = connect(settings.redis)
     log = Log(settings.brokers, settings.topics, settings.kafka)
-    fold = Fold.of(log.records(), settings.bounds, settings.window_ms)
+    prices = Prices.from_file(settings.prices)
+    plans = Plans.from_file(settings.plans, settings.quota_tokens)
+    fold = Fold.of(log.records(), settings.bounds, settings.window_ms, prices)
     ends = redis_side.ends_of(fold, log.ends)
     _await_counted(client, settings, ends)
     snapshot, strange = redis_side.read(client, settings.namespace)
@@ -41,10 +45,13 @@ def run(settings: Settings) -> Verdict:
     redis_side.compare_strangers(snapshot, strange, fold, differences)
     memory = redis_side.Memory(settings.window_ms, sum(settings.bounds))
     redis_side.compare_buckets(snapshot, fold, ends, memory, differences)
+    # After Redis: a notice leaves its outbox once it is in the topic.
+    published = _published(settings)
+    redis_side.compare_notices(snapshot, fold.tenants, plans, published, settings.went_back, differences)
     answers = 0
     if settings.api is not None:
         api = api_side.Api(settings.api)
-        api_side.compare(api, fold.tenants, settings.quota_tokens, differences)
+        api_side.compare(api, fold.tenants, plans, differences)
         answers = api.answers
     found_letters = _compare_letters(settings, fold, differences)
     _check_rest(log)
@@ -52,6 +59,7 @@ def run(settings: Settings) -> Verdict:
     verdict.summary = _summary(fold, snapshot, choices) | {
         "answers": answers,
         "dead_letters": found_letters,
+        "notices": None if published is None else len(published),
         "facts_compared": differences.compared,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -104,6 +112,18 @@ def _compare_letters(settings: Settings, fold: Fold, differences: Differences) -
     log.close()
     letters.compare(fold.rejected, found, differences)
     return len(found)
+
+
+def _published(settings: Settings) -> list[tuple[str, str]] | None:
+    if settings.notice_topic is None:
+        return None
+    log = Log(settings.brokers, [settings.notice_topic], settings.kafka)
+    records = list(log.records())
+    log.close()
+    return [
+        (f"notice {at.topic}/{at.partition} at {at.offset}", (at.value or b"").decode(errors="replace"))
+        for at in records
+    ]
 
 
 def _summary(fold: Fold, snapshot: redis_side.Snapshot, choices: dict[str, int]) -> dict[str, object]:

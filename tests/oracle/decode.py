@@ -14,6 +14,10 @@ T = TypeVar("T")
 
 MAX_RECORD_BYTES = 1 << 20
 MAX_TOOLS = 64
+MAX_THRESHOLDS = 16
+MAX_PERCENT = 1000
+MAX_GRACE_SECONDS = 366 * 86_400
+THRESHOLDS = (50, 80, 90, 100)
 BARE_SOURCE = "usage_logs"
 
 
@@ -35,15 +39,42 @@ class Usage(NamedTuple):
     """One request to a model."""
 
     assistant: str
+    provider: str | None
     model: str
     tokens_in: int
     tokens_out: int
     cached: int
+    cache_write: int
     reasoning: int
     nanousd: int | None
     latency_ms: int | None
     tools: tuple[tuple[str, int], ...]
     output: Output | None
+
+
+class Limit(NamedTuple):
+    """A limit on tokens, or on cost in nano-dollars; at least one of the two bounds is there."""
+
+    soft: int | None
+    hard: int | None
+
+
+class Limits(NamedTuple):
+    """Limits of a month, given one by one."""
+
+    tokens: Limit | None
+    cost: Limit | None
+    grace_seconds: int | None
+    # Percents, ascending, each once.
+    thresholds: tuple[int, ...]
+
+
+class Assigned(NamedTuple):
+    """A quota: a plan, limits, or neither for what would hold without."""
+
+    plan: str | None
+    limits: Limits | None
+    effective_ms: int
 
 
 class Event(NamedTuple):
@@ -52,11 +83,13 @@ class Event(NamedTuple):
     tenant: str
     source: str
     id: str
+    # Empty for a quota of the tenant as a whole, and for nothing else.
     user: str
     time_ns: int
     usage: Usage | None
     created: Output | None
     deleted: Output | None
+    assigned: Assigned | None
 
 
 class Refusal(NamedTuple):
@@ -144,7 +177,7 @@ class Envelope(NamedTuple):
     time_ns: int
 
 
-_TYPES = ("ai.usage.recorded.v1", "ai.output.created.v1", "ai.output.deleted.v1")
+_TYPES = ("ai.usage.recorded.v1", "ai.output.created.v1", "ai.output.deleted.v1", "ai.quota.assigned.v1")
 
 
 def _check_type(name: object) -> str:
@@ -238,18 +271,22 @@ def _data(top: Object) -> Object:
 def _with_data(envelope: Envelope, data: Object) -> Event:
     part = _Part()
     tenant = part.read(identifier, data.get("tenantId")) or ""
-    user = part.read(identifier, data.get("userId")) or ""
-    usage = created = deleted = None
+    user = ""
+    if envelope.type != "ai.quota.assigned.v1" or data.get("userId") is not None:
+        user = part.read(identifier, data.get("userId")) or ""
+    usage = created = deleted = assigned = None
     if envelope.type == "ai.usage.recorded.v1":
         usage = _usage(part, data)
         created = usage.output
+    elif envelope.type == "ai.quota.assigned.v1":
+        assigned = _assigned(part, data, envelope.time_ns)
     else:
         output = _output(part, data.get("outputId"), data.get("kind"))
         created, deleted = (output, None) if envelope.type == "ai.output.created.v1" else (None, output)
     part.check()
     if usage is not None:
         _check_totals(usage, None if data.get("totalTokens") is None else count(data["totalTokens"]))
-    return Event(tenant, envelope.source, envelope.id, user, envelope.time_ns, usage, created, deleted)
+    return Event(tenant, envelope.source, envelope.id, user, envelope.time_ns, usage, created, deleted, assigned)
 
 
 def _usage(part: _Part, data: Object) -> Usage:
@@ -260,10 +297,12 @@ def _usage(part: _Part, data: Object) -> Usage:
     optional(count, "totalTokens")
     return Usage(
         assistant=part.read(identifier, data.get("assistant")) or "",
+        provider=optional(identifier, "provider"),
         model=part.read(identifier, data.get("model")) or "",
         tokens_in=part.read(count, data.get("tokensIn")) or 0,
         tokens_out=part.read(count, data.get("tokensOut")) or 0,
         cached=optional(count, "cachedTokens") or 0,
+        cache_write=optional(count, "cacheWriteTokens") or 0,
         reasoning=optional(count, "reasoningTokens") or 0,
         nanousd=optional(nano_dollars, "costCents"),
         latency_ms=optional(count, "latencyMs"),
@@ -277,11 +316,9 @@ def _output(part: _Part, name: object, kind: object) -> Output:
 
 
 def _nested_output(value: object) -> Output:
-    if not isinstance(value, Object):
-        raise Refused("invalid_field")
-    check_names(value)
+    fields = _object(value)
     part = _Part()
-    output = _output(part, value.get("id"), value.get("kind"))
+    output = _output(part, fields.get("id"), fields.get("kind"))
     part.check()
     return output
 
@@ -300,8 +337,95 @@ def _tools(value: object) -> tuple[tuple[str, int], ...]:
 
 def _check_totals(usage: Usage, total: int | None) -> None:
     wrong = total is not None and total != usage.tokens_in + usage.tokens_out
-    if wrong or usage.cached > usage.tokens_in or usage.reasoning > usage.tokens_out:
+    if wrong or usage.cached + usage.cache_write > usage.tokens_in or usage.reasoning > usage.tokens_out:
         raise Refused("totals_mismatch")
+
+
+# A quota
+
+
+def _assigned(part: _Part, data: Object, time_ns: int) -> Assigned:
+    plan, limits, effective = data.get("plan"), data.get("limits"), data.get("effectiveFrom")
+    inherit = part.read(_flag, data.get("inherit"))
+    given = (plan is not None) + (limits is not None) + (inherit is True)
+    # Where `inherit` is refused, it is not known how many there are.
+    if inherit is not None and given != 1:
+        part.reasons.add("invalid_field" if given else "missing_field")
+    return Assigned(
+        plan=None if plan is None else part.read(identifier, plan),
+        limits=None if limits is None else part.read(_limits, limits),
+        effective_ms=(time_ns if effective is None else part.read(_time, effective) or 0) // 1_000_000,
+    )
+
+
+def _flag(value: object) -> bool:
+    if value not in (None, True, False) or isinstance(value, str):
+        raise Refused("invalid_field")
+    return value is True
+
+
+def _limits(value: object) -> Limits:
+    fields = _object(value)
+    part = _Part()
+
+    def optional(read: Callable[[object], T], name: str) -> T | None:
+        return None if fields.get(name) is None else part.read(read, fields[name])
+
+    if fields.get("tokens") is None and fields.get("costCents") is None:
+        part.reasons.add("missing_field")
+    thresholds = optional(_thresholds, "thresholds")
+    limits = Limits(
+        tokens=optional(lambda limit: _limit(limit, count), "tokens"),
+        cost=optional(lambda limit: _limit(limit, nano_dollars), "costCents"),
+        grace_seconds=optional(_grace, "graceSeconds"),
+        thresholds=THRESHOLDS if thresholds is None else thresholds,
+    )
+    part.check()
+    return limits
+
+
+def _limit(value: object, read: Callable[[object], int]) -> Limit:
+    fields = _object(value)
+    part = _Part()
+
+    def bound(name: str) -> int | None:
+        if fields.get(name) is None:
+            return None
+        number = part.read(read, fields[name])
+        if number == 0:
+            part.reasons.add("invalid_field")
+        return number
+
+    limit = Limit(bound("soft"), bound("hard"))
+    part.check()
+    if limit == Limit(None, None):
+        raise Refused("missing_field")
+    if limit.soft is not None and limit.hard is not None and limit.soft > limit.hard:
+        raise Refused("invalid_field")
+    return limit
+
+
+def _grace(value: object) -> int:
+    seconds = count(value)
+    if seconds > MAX_GRACE_SECONDS:
+        raise Refused("invalid_field")
+    return seconds
+
+
+def _thresholds(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) > MAX_THRESHOLDS or None in value:
+        raise Refused("invalid_field")
+    percents = {count(percent) for percent in value}
+    if not percents <= set(range(1, MAX_PERCENT + 1)):
+        raise Refused("invalid_field")
+    return tuple(sorted(percents))
+
+
+def _object(value: object) -> Object:
+    if not isinstance(value, Object):
+        raise Refused("invalid_field")
+    check_names(value)
+    return value
 
 
 # The time

@@ -12,6 +12,7 @@ from typing import Iterable, NamedTuple
 from .decode import Bounds, Event, Refusal, decode
 from .ledger import Tenant
 from .log import Place, Record
+from .prices import Prices
 
 Name = tuple[str, str, str]
 
@@ -32,8 +33,9 @@ class _Known(NamedTuple):
 class Fold:
     """What the log says should have been counted."""
 
-    def __init__(self, bounds: Bounds, window_ms: int) -> None:
+    def __init__(self, bounds: Bounds, window_ms: int, prices: Prices) -> None:
         self._bounds = bounds
+        self._prices = prices
         self._window_ms = window_ms
         self._names: dict[Name, _Known] = {}
         # Counted under a name that came again after the window.
@@ -53,9 +55,9 @@ class Fold:
         self.span_ms = (1 << 63, -(1 << 63))
 
     @classmethod
-    def of(cls, records: Iterable[Record], bounds: Bounds, window_ms: int) -> "Fold":
+    def of(cls, records: Iterable[Record], bounds: Bounds, window_ms: int, prices: Prices) -> "Fold":
         """All of a log; of one partition in order, of several in any."""
-        fold = cls(bounds, window_ms)
+        fold = cls(bounds, window_ms, prices)
         for record in records:
             fold._add(record)
         fold._leave_open()
@@ -83,7 +85,7 @@ class Fold:
             self.outcomes["repeated" if event == known.event else "conflict"] += 1
 
     def _count(self, record: Record, event: Event, name: Name, place: Place) -> None:
-        if not self.tenants.setdefault(event.tenant, Tenant()).add(event):
+        if not self.tenants.setdefault(event.tenant, Tenant(self._prices)).add(event):
             # Its name was not counted: if it comes again, it is new.
             self._reject(record, frozenset(["counter_overflow"]))
             return
@@ -105,7 +107,7 @@ class Fold:
                 self.open.setdefault(name[0], []).append(choices)
         # Counted again without them: a saved output can't be taken back from a sum.
         for tenant in self.open:
-            self.tenants[tenant] = Tenant()
+            self.tenants[tenant] = Tenant(self._prices)
         certain = (known.event for name, known in self._names.items() if name[0] in self.open and name not in names)
         outlived = (event for event in self._outlived if event.tenant in self.open)
         for event in itertools.chain(certain, outlived):

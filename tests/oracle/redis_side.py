@@ -3,16 +3,20 @@
 import re
 from typing import NamedTuple
 
+from .decode import Limit
 from .difference import NOTHING, Differences
 from .fold import Fold
 from .ledger import Account, Month, Sums, Tenant, month_and_day
+from .names import encode
+from .notices import Notices, Scope, accounts, bounds, compare_marks
+from .quotas import NO_LIMIT, Assignment, Assignments, Plans
 from .redis_link import FAILURES, Client
 from .trouble import CannotTell
 
 BUCKETS = 64
 # The sums of a group in the order of its cell, and those of a day.
-GROUP = ("requests", "in", "out", "nanousd", "latency_ms", "latency_n", "cached", "reasoning")
-DAY = ("requests", "tokens", "nanousd")
+GROUP = ("requests", "in", "out", "nanousd", "latency_ms", "latency_n", "cached", "reasoning", "markup", "unpriced")
+DAY = ("requests", "tokens", "nanousd", "markup")
 
 Key = str
 # What a key holds: a hash, a sorted set with its scores, the members of a set, or a text.
@@ -65,21 +69,6 @@ def _contents(client: Client, keys: list[str]) -> list[Content | None]:
     return [dict(content) if kind == "zset" else content for kind, content in zip(types, found)]
 
 
-# Names
-
-_RESERVED = frozenset("%:|{} \"'*?[]\\")
-
-
-def encode(name: str) -> str:
-    """An id as a part of a key or field."""
-    if name.isalnum() and name.isascii():
-        return name
-    encoded = (
-        chr(byte) if 32 < byte < 127 and chr(byte) not in _RESERVED else f"%{byte:02X}" for byte in name.encode()
-    )
-    return "".join(encoded)
-
-
 # What the log explains
 
 
@@ -88,7 +77,7 @@ def expected_of(tenant: str, counted: Tenant) -> dict[Key, Content]:
     keys: dict[Key, Content] = {}
     name = encode(tenant)
     for month, used in counted.total.months.items():
-        keys[f"tenant:{name}:{month}"] = month_cells(used)
+        keys[f"tenant:{name}:{month}"] = month_cells(used) | {"total": _total(used)}
         keys[f"users:{name}:{month}"] = {}
     if counted.total.months:
         keys[f"months:{name}"] = set(counted.total.months)
@@ -102,6 +91,11 @@ def expected_of(tenant: str, counted: Tenant) -> dict[Key, Content]:
     counts = saved_counts(counted.total)
     if counts:
         keys[f"saved-counts:{name}"] = counts
+    if counted.assigned:
+        keys[f"quota:{name}"] = {
+            f"user:{encode(user)}" if user else "tenant": assigned_text(assigned)
+            for user, assigned in counted.assigned.items()
+        }
     return keys
 
 
@@ -117,9 +111,44 @@ def month_cells(month: Month) -> dict[str, str]:
     return cells
 
 
+def _total(month: Month) -> str:
+    """Tokens and cost of all days."""
+    days = month.days.values()
+    totals = {name: sum(day.get(name, 0) for day in days) for name in ("tokens", "nanousd")}
+    return _numbers(totals, ("tokens", "nanousd"))
+
+
+def assigned_text(assigned: Assignments) -> str:
+    """An assignment a line."""
+    return "\n".join(map(_assignment_text, assigned.all()))
+
+
+def _assignment_text(one: Assignment) -> str:
+    plan, limits, effective_ms = one.assigned
+    if plan is not None:
+        grant = f"plan {encode(plan)}"
+    elif limits is None:
+        grant = "inherit"
+    else:
+        tokens, cost = (_limit_text(limit or NO_LIMIT) for limit in (limits.tokens, limits.cost))
+        grace = None if limits.grace_seconds is None else limits.grace_seconds * 1000
+        percents = ",".join(map(str, limits.thresholds))
+        grant = f"limits tokens={tokens} cost={cost} grace={_maybe(grace)} at={percents}"
+    return f"{effective_ms} {one.set_at_ms} {encode(one.source)} {encode(one.id)} {grant}"
+
+
+def _limit_text(limit: Limit) -> str:
+    return f"{_maybe(limit.soft)}/{_maybe(limit.hard)}"
+
+
+def _maybe(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
 def _numbers(sums: Sums, order: tuple[str, ...]) -> str:
     """Zeros at the end are left out, down to the first."""
-    numbers = [sums.get(name, 0) for name in order]
+    markup = sums.get("charge", 0) - sums.get("nanousd", 0)
+    numbers = [markup if name == "markup" else sums.get(name, 0) for name in order]
     while len(numbers) > 1 and numbers[-1] == 0:
         numbers.pop()
     return " ".join(map(str, numbers))
@@ -162,7 +191,7 @@ def tag_of(snapshot: Snapshot, tenant: str) -> str | None:
     """The bucket in which a tenant lies; None where it has no key. By its keys and not by the hash."""
     name = encode(tenant)
     for tag, keys in snapshot.buckets.items():
-        if f"months:{name}" in keys or f"saved-counts:{name}" in keys:
+        if any(f"{what}:{name}" in keys for what in ("months", "saved-counts", "quota")):
             return tag
     return None
 
@@ -184,7 +213,8 @@ def compare_tenant(snapshot: Snapshot, tenant: str, counted: Tenant, differences
         if found is None:
             differences.add(label, NOTHING, expected)
         elif key.startswith("user:") and isinstance(found, str):
-            differences.mappings(label, dict(line.split(" ", 1) for line in found.split("\n")), expected)
+            cells = dict(line.split(" ", 1) for line in found.split("\n"))
+            differences.mappings(label, _legible(key, cells), expected)
         elif isinstance(expected, dict) and isinstance(found, dict):
             differences.mappings(label, _legible(key, found), expected)
         else:
@@ -192,7 +222,9 @@ def compare_tenant(snapshot: Snapshot, tenant: str, counted: Tenant, differences
 
 
 def _legible(key: Key, found: dict) -> dict:
-    """Without zeros where they may stand."""
+    """Without zeros where they may stand, and without marks, which depend on the order."""
+    if key.startswith(("user:", "tenant:")):
+        return {name: numbers for name, numbers in found.items() if name != "noticed"}
     if key.startswith("saved-counts:"):
         return {field: amount for field, amount in found.items() if amount != "0"}
     return found
@@ -214,7 +246,11 @@ def compare_strangers(snapshot: Snapshot, strange: list[str], fold: Fold, differ
 
 
 def _is_bookkeeping(key: Key) -> bool:
-    return key in ("state", "tombstones") or re.fullmatch(r"seen:-?[0-9]+:[0-9]:[0-9]+", key) is not None
+    # What each holds is compared elsewhere, or says who works at the moment.
+    names = ("state", "tombstones", "outbox", "outbox-lease", "outbox-webhook")
+    if key in names or key.startswith(("mismatches:", "prices:")):
+        return True
+    return re.fullmatch(r"seen:-?[0-9]+:[0-9]:[0-9]+", key) is not None
 
 
 # Buckets
@@ -278,10 +314,69 @@ def compare_buckets(
         differences.equal(f"{label} applied", state.get("applied", "0"), str(events))
         _compare_watermarks(label, state, ends, differences)
         _compare_seen(tag, snapshot.buckets[tag], events, fold, memory, differences)
+        _compare_mismatches(
+            tag, snapshot.buckets[tag], [fold.tenants[tenant] for tenant in tenants[tag]], differences
+        )
         deleted = set().union(*(_tombstones_of(tenant, fold.tenants[tenant]) for tenant in tenants[tag]))
         _compare_tombstones(
             tag, snapshot.buckets[tag], deleted, _passed_ms(state, fold) < memory.deleted_ms, differences
         )
+
+
+def _compare_mismatches(tag: str, keys: dict[Key, Content], tenants: list[Tenant], differences: Differences) -> None:
+    """Costs that are not what the price table says, of all tenants of the bucket."""
+    expected: dict[Key, dict[str, tuple[int, int, int]]] = {}
+    for tenant in tenants:
+        for (month, model), sums in tenant.mismatches.items():
+            cells = expected.setdefault(f"mismatches:{month}", {})
+            before = cells.get(encode(model), (0, 0, 0))
+            cells[encode(model)] = tuple(map(sum, zip(before, sums)))
+    fields = ("requests", "given", "expected")
+    for key in sorted(expected.keys() | {key for key in keys if key.startswith("mismatches:")}):
+        cells = {model: _numbers(dict(zip(fields, sums)), fields) for model, sums in expected.get(key, {}).items()}
+        found = keys.get(key, {})
+        differences.mappings(f"redis {{{tag}}}:{key}", found if isinstance(found, dict) else {"": found}, cells)
+
+
+# Notices
+
+
+def compare_notices(
+    snapshot: Snapshot,
+    tenants: dict[str, Tenant],
+    plans: Plans,
+    published: list[tuple[str, str]] | None,
+    went_back: bool,
+    differences: Differences,
+) -> None:
+    """Marks by the sums, notices by the marks. `published`: labels and texts; None where nobody is to be told."""
+    marks: dict[tuple[Scope, str], set[str]] = {}
+    for scope, account in accounts(tenants):
+        tag = tag_of(snapshot, scope[0])
+        for month, used in account.months.items():
+            if not used.groups:
+                continue
+            key = ":".join(["tenant" if scope[1] is None else "user", *map(encode, filter(None, scope)), month])
+            found = _marks(snapshot.buckets.get(tag or "", {}).get(key))
+            marks[scope, month] = found
+            limits = bounds(plans, tenants[scope[0]], scope[1], month, published is not None)
+            compare_marks(f"redis {{{tag or '?'}}}:{key}", found, limits, differences)
+    notices = Notices(plans, tenants, marks, went_back)
+    for tag, keys in sorted(snapshot.buckets.items()):
+        waiting = keys.get("outbox", {})
+        for name, text in sorted(waiting.items()) if isinstance(waiting, dict) else [("", str(waiting))]:
+            notices.compare_one(f"redis {{{tag}}}:outbox {name}", name, text, differences)
+    for label, text in published or ():
+        notices.compare_one(label, None, text, differences)
+    if published is not None:
+        notices.compare_all(differences)
+
+
+def _marks(month: Content | None) -> set[str]:
+    cells = month
+    if isinstance(month, str):
+        cells = dict(line.partition(" ")[::2] for line in month.split("\n"))
+    return set(cells.get("noticed", "").split()) if isinstance(cells, dict) else set()
 
 
 def _compare_watermarks(label: str, state: dict[str, str], ends: dict[str, Ends], differences: Differences) -> None:

@@ -20,7 +20,14 @@ class Settings(NamedTuple):
     namespace: str
     window_ms: int
     bounds: Bounds
-    quota_tokens: int | None
+    quota_tokens: int
+    # Paths; none for what is built in.
+    plans: str | None
+    prices: str | None
+    # Where notices are sent; none where there are none.
+    notice_topic: str | None
+    # Redis was put back to an older state after something of it was sent.
+    went_back: bool
     # The dead-letter topic of each topic; None if dead letters are not looked at.
     letters: dict[str, str] | None
     wait_s: float
@@ -44,7 +51,11 @@ def parse(arguments: list[str]) -> Settings:
         namespace=given.namespace,
         window_ms=duration_ms(given.dedupe_window),
         bounds=Bounds(duration_ms(given.max_age), duration_ms(given.max_future)),
-        quota_tokens=int(given.quota_tokens) if given.quota_tokens else None,
+        quota_tokens=int(given.quota_tokens),
+        plans=given.plans or None,
+        prices=given.prices or None,
+        notice_topic=given.notice_topic or None,
+        went_back=given.went_back,
         letters=named if given.dlq else None,
         wait_s=given.wait,
         json=given.json,
@@ -69,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     setting("--dedupe-window", "INDELIBLE_DEDUPE_WINDOW", "24h", "as for the program")
     setting("--max-age", "INDELIBLE_MAX_AGE", "35d", "as for the program")
     setting("--max-future", "INDELIBLE_MAX_FUTURE", "5m", "as for the program")
-    setting("--quota-tokens", "INDELIBLE_QUOTA_TOKENS", "", "the limit that the API must show; any if not given")
+    setting("--quota-tokens", "INDELIBLE_QUOTA_TOKENS", "1000000", "as for the program")
+    setting("--plans", "INDELIBLE_PLANS", "", "as for the program")
+    setting("--prices", "INDELIBLE_PRICES", "", "as for the program")
+    setting("--notice-topic", "INDELIBLE_NOTICE_TOPIC", "", "as for the program")
     setting("--dlq-topic", "INDELIBLE_DLQ_TOPIC", "", "the dead-letter topic, <topic>.dlq if not given")
     parser.add_argument("--api", help="http://host:port of the API; not looked at if not given")
     parser.add_argument("--dlq", action="store_true", help="look at the dead letters, too")
@@ -81,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--wait", type=float, default=30.0, metavar="SECONDS", help="until all is counted, at most; 0: look at once"
+    )
+    parser.add_argument(
+        "--went-back",
+        action="store_true",
+        help="Redis was put back to an older state meanwhile: a threshold may have been noticed more than once",
     )
     parser.add_argument("--most", type=int, default=50, metavar="N", help="differences to print at most")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

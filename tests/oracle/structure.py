@@ -11,7 +11,8 @@ MAX_DEPTH = 64
 OURS = frozenset(
     "specversion id source type time datacontenttype data data_base64 tenantId userId assistant model tokensIn "
     "tokensOut totalTokens cachedTokens reasoningTokens costCents latencyMs toolInvocations output outputId kind "
-    "requestId createdAt".split()
+    "requestId createdAt provider cacheWriteTokens plan limits inherit effectiveFrom tokens soft hard graceSeconds "
+    "thresholds".split()
 )
 
 

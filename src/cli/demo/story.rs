@@ -1,5 +1,7 @@
 //! The story: what it sends stands in `events.jsonl`, and what the counters must be then stands here.
 
+mod limits;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use crate::domain::ids::{TenantId, UserId};
 use crate::domain::{delta::Scope, money::NanoDollars};
 use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ops::clock;
-use crate::quota::assess;
+use crate::quota::assess::percent;
 use crate::store::{Reader, StoreError, Usage};
 
 pub(super) const TENANT: &str = "acme";
@@ -93,6 +95,7 @@ impl<'e> Story<'e> {
         self.show(&must).await?;
         println!("\n  the same event again: counted once, its id is known");
         block_in_place(|| self.show_dead_letters(&[("too_late", &late), ("not_json", BROKEN)]))?;
+        self.tell_of_limits().await?;
         println!("\nEvery number above is what it must be.");
         Ok(())
     }
@@ -174,7 +177,8 @@ impl<'e> Story<'e> {
             let cell = if kind.as_str() == "website" { 7 } else { 6 };
             (rows[0][cell], rows[1][cell]) = (count.month, count.all_time);
         }
-        let percent = |row: &Row| i64::from(assess(row[1] + row[2], &self.config.plans.load().default.1.user).percent);
+        let limit = self.config.plans.load().default.1.user.tokens.base();
+        let percent = |row: &Row| i64::from(percent(row[1] + row[2], limit));
         rows.iter_mut().for_each(|row| row[5] = user.map_or(0, |_| percent(row)));
         Ok(rows)
     }

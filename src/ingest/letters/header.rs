@@ -7,6 +7,8 @@ pub const MESSAGE: &str = "__connect.errors.exception.message";
 pub const REASON: &str = "dlq.reason";
 pub const FAILED_AT: &str = "dlq.failed_at";
 pub const GROUP: &str = "dlq.consumer_group";
+/// Of a notice that the webhook has not taken: how often it was tried.
+pub const ATTEMPTS: &str = "dlq.attempts";
 
 /// Of a record that was replayed: the place of its letter.
 pub const REPLAYED_FROM: &str = "dlq.replayed_from";

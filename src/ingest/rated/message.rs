@@ -106,8 +106,10 @@ struct Price {
 }
 
 /// The entry that a table has for a request; none where it has none.
-fn price(_prices: &Table, _usage: &Usage, _at: DateTime<Utc>) -> Option<Price> {
-    None
+fn price(prices: &Table, usage: &Usage, at: DateTime<Utc>) -> Option<Price> {
+    let used = prices.explain(usage, at).ok()?.entry?;
+    let version = prices.version().to_string();
+    Some(Price { version, provider: used.provider, model: used.model, from: used.from })
 }
 
 impl Message {

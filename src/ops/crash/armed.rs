@@ -9,7 +9,7 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::Point;
 
-const NAMES: [(&str, Point); 11] = [
+const NAMES: [(&str, Point); 12] = [
     ("after_poll", Point::AfterPoll),
     ("before_script", Point::BeforeScript),
     ("after_script_sent", Point::AfterScriptSent),
@@ -18,6 +18,7 @@ const NAMES: [(&str, Point); 11] = [
     ("after_letter_ack", Point::AfterLetterAck),
     ("before_rated", Point::BeforeRated),
     ("after_rated_ack", Point::AfterRatedAck),
+    ("after_notice_ack", Point::AfterNoticeAck),
     ("in_revoke", Point::InRevoke),
     ("in_assign", Point::InAssign),
     ("in_shutdown", Point::InShutdown),

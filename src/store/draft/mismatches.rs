@@ -6,7 +6,7 @@ use redis::{Pipeline, Value};
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::Month;
-use crate::domain::counters::{Mismatch, Overflow};
+use crate::domain::counters::Mismatch;
 use crate::domain::ids::Model;
 use crate::store::cells::{self, Damage};
 use crate::store::keys::{Keyspace, encode};
@@ -42,13 +42,13 @@ impl<'f> AskMismatches<'f> {
     /// The hashes as they are to be written. Models beyond `most` share the name `other`.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`]; [`Overflow`] within.
+    /// [`StoreError::Corrupt`]
     pub(super) fn read(
         self,
         next: &mut impl FnMut() -> Value,
         keyspace: &Keyspace,
         most: usize,
-    ) -> Result<Result<Vec<Cells>, Overflow>, StoreError> {
+    ) -> Result<Vec<Cells>, StoreError> {
         let mut hashes = Vec::with_capacity(self.months.len());
         for (month, models) in self.months {
             let key = keyspace.mismatches(self.bucket, month);
@@ -67,13 +67,11 @@ impl<'f> AskMismatches<'f> {
                 let name = if is_new && size >= most { &other } else { model };
                 size += usize::from(is_new && name == model);
                 let sum = known.entry(name.clone()).or_default();
-                if sum.add(&more).is_err() {
-                    return Ok(Err(Overflow));
-                }
+                sum.add(&more);
                 written.insert(name.clone(), *sum);
             }
             hashes.push((key, written.iter().map(|(model, sum)| cells::mismatch_cell(model, sum)).collect()));
         }
-        Ok(Ok(hashes))
+        Ok(hashes)
     }
 }

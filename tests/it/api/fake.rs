@@ -2,17 +2,19 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use futures::future::BoxFuture;
 use indelible::domain::calendar::{Month, TimeMs};
 use indelible::domain::counters::{Counters, DayUsage, Group, Mismatch};
 use indelible::domain::delta::Scope;
 use indelible::domain::event::Output;
-use indelible::domain::ids::{Assistant, Model, OutputId, OutputKind, TenantId, Tool, UserId};
+use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, Tool, UserId};
 use indelible::domain::money::NanoDollars;
+use indelible::domain::quota::{Assignment, Assignments, Grant, Spent};
 use indelible::store::{
-    Freshness, OutputCount, QuotaFacts, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage,
+    Freshness, OutputCount, QuotaFacts, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor, UsersPage, Whose,
 };
 
 #[derive(Debug, Default)]
@@ -30,7 +32,7 @@ pub(super) struct Fake {
     pub(super) freshness: Freshness,
     pub(super) usage: BTreeMap<Scope, Usage>,
     pub(super) days: BTreeMap<Scope, BTreeMap<NaiveDate, DayUsage>>,
-    pub(super) quota: QuotaFacts,
+    pub(super) assigned: Arc<Mutex<BTreeMap<Scope, Assignments>>>,
     pub(super) mismatches: BTreeMap<Model, Mismatch>,
 }
 
@@ -59,7 +61,7 @@ pub(super) fn time(text: &str) -> DateTime<Utc> {
     text.parse().expect("a time")
 }
 
-fn scope(tenant: &str, user: Option<&str>) -> Scope {
+pub(super) fn scope(tenant: &str, user: Option<&str>) -> Scope {
     let user = user.map(|user| UserId::new(user).expect("an id"));
     Scope { tenant: TenantId::new(tenant).expect("an id"), user }
 }
@@ -112,6 +114,28 @@ impl Fake {
         }
     }
 
+    /// Assigns a quota to a user, or to the tenant where there is none.
+    pub(super) fn assign(&mut self, tenant: &str, user: Option<&str>, effective: &str, grant: Grant) {
+        let (source, id) = (Source::new("s").expect("an id"), EventId::new(effective).expect("an id"));
+        let effective = TimeMs::of(time(effective));
+        let assignment = Assignment { effective, set_at: effective, source, id, grant };
+        let mut assigned = self.assigned.lock().expect("no test panics with it");
+        assigned.entry(scope(tenant, user)).or_default().add(assignment);
+    }
+
+    fn quotas(&self, scope: &Scope) -> Whose<Assignments> {
+        let assigned = self.assigned.lock().expect("no test panics with it");
+        let of = |scope: &Scope| assigned.get(scope).cloned().unwrap_or_default();
+        let tenant = of(&Scope { tenant: scope.tenant.clone(), user: None });
+        Whose { tenant, user: scope.user.as_ref().map(|_| of(scope)).unwrap_or_default() }
+    }
+
+    fn spent(&self, scope: &Scope, month: Month) -> BTreeMap<u32, Spent> {
+        let (from, to) = (month.start().date_naive(), month.next().start().date_naive());
+        let days = self.days.get(scope).into_iter().flat_map(|days| days.range(from..to));
+        days.map(|(day, sum)| (day.day(), Spent { tokens: sum.tokens, cost: sum.cost.0 })).collect()
+    }
+
     fn answer<'a, T: Send + 'a>(
         &'a self,
         answer: impl FnOnce() -> T + Send + 'a,
@@ -152,9 +176,11 @@ impl Fake {
 }
 
 impl Reader for Fake {
-    fn usage<'a>(&'a self, scope: &'a Scope, _: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
-        self.answer(|| Usage {
+    fn usage<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<Usage, StoreError>> {
+        self.answer(move || Usage {
             freshness: self.freshness.clone(),
+            assigned: self.quotas(scope),
+            days: self.spent(scope, month),
             ..self.usage.get(scope).cloned().unwrap_or_default()
         })
     }
@@ -183,8 +209,19 @@ impl Reader for Fake {
         })
     }
 
-    fn quota<'a>(&'a self, _: &'a Scope, _: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
-        self.answer(|| QuotaFacts { freshness: self.freshness.clone(), ..self.quota.clone() })
+    fn assigned<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<(Assignments, Freshness), StoreError>> {
+        self.answer(|| {
+            let known = self.assigned.lock().expect("no test panics with it").get(scope).cloned();
+            (known.unwrap_or_default(), self.freshness.clone())
+        })
+    }
+
+    fn quota<'a>(&'a self, scope: &'a Scope, month: Month) -> BoxFuture<'a, Result<QuotaFacts, StoreError>> {
+        self.answer(move || {
+            let tenant = Scope { tenant: scope.tenant.clone(), user: None };
+            let days = Whose { tenant: self.spent(&tenant, month), user: self.spent(scope, month) };
+            QuotaFacts { assigned: self.quotas(scope), days, freshness: self.freshness.clone() }
+        })
     }
 
     fn mismatches(&self, _: Month) -> BoxFuture<'_, Result<BTreeMap<Model, Mismatch>, StoreError>> {

@@ -1,8 +1,11 @@
 //! The read API over a store that is a fake: what it answers, refuses, and does when the store fails.
 
 mod answers;
+mod assigning;
 mod fake;
+mod prices;
 mod protocol;
+mod quotas;
 mod refusals;
 
 use std::sync::Arc;
@@ -17,6 +20,8 @@ use indelible::pricing::Table;
 use indelible::quota::plans::Plans;
 use serde_json::Value;
 use tower::ServiceExt as _;
+
+pub(crate) use assigning::Writer;
 
 use fake::{Fake, as_of, sum, time};
 
@@ -50,6 +55,7 @@ fn app_with(fake: Fake, metrics: Arc<Metrics>) -> Router {
 
 fn state(fake: Fake, metrics: Arc<Metrics>) -> ApiState {
     ApiState {
+        assigner: Arc::new(Writer::into(&fake.assigned)),
         reader: Arc::new(fake),
         plans: Arc::new(ArcSwap::from_pointee(Plans::of_tokens(1_000_000))),
         prices: Arc::new(ArcSwap::from_pointee(Table::builtin())),

@@ -6,12 +6,15 @@ use indelible::store::StoreError;
 use super::fake::Mode;
 use super::*;
 
-const V1: [&str; 5] = [
+const V1: [&str; 8] = [
     STATS,
     "/v1/tenants/acme/stats",
     "/v1/tenants/acme/users",
     "/v1/tenants/acme/usage",
     "/v1/tenants/acme/users/alice/usage",
+    "/v1/tenants/acme/quota",
+    "/v1/tenants/acme/users/alice/quota",
+    "/v1/tenants/acme/users/alice/allow",
 ];
 
 #[tokio::test]
@@ -133,7 +136,7 @@ async fn the_version_is_that_of_the_package() {
     assert_eq!(get(&app(world()), "/version").await.text(), expected);
 }
 
-fn description() -> Value {
+pub(super) fn description() -> Value {
     serde_json::to_value(openapi()).expect("JSON")
 }
 
@@ -147,26 +150,36 @@ async fn every_route_and_status_is_described() {
         names,
         [
             "/openapi.json",
+            "/v1/prices",
+            "/v1/prices/mismatches",
+            "/v1/tenants/{tenant}/quota",
             "/v1/tenants/{tenant}/stats",
             "/v1/tenants/{tenant}/usage",
             "/v1/tenants/{tenant}/users",
+            "/v1/tenants/{tenant}/users/{user}/allow",
+            "/v1/tenants/{tenant}/users/{user}/quota",
             "/v1/tenants/{tenant}/users/{user}/stats",
             "/v1/tenants/{tenant}/users/{user}/usage",
             "/version",
         ]
     );
-    for (path, item) in paths {
-        let statuses: Vec<_> = item["get"]["responses"].as_object().expect("responses").keys().collect();
-        let expected = ["200", "304", "400", "500", "503", "default"];
-        let store = path.starts_with("/v1");
-        assert_eq!(
-            statuses,
-            expected.into_iter().filter(|s| store || !s.starts_with('5')).collect::<Vec<_>>(),
-            "{path}"
-        );
-        let in_path =
-            item["get"]["parameters"].as_array().map_or(0, |all| all.iter().filter(|p| p["in"] == "path").count());
-        assert_eq!(in_path, path.matches('{').count(), "{path}");
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let operations = item.as_object().expect("operations");
+        operations.iter().map(move |(method, operation)| (method.as_str(), path, operation))
+    });
+    for (method, path, operation) in operations {
+        let statuses: Vec<_> = operation["responses"].as_object().expect("responses").keys().collect();
+        // What prices are in force is in memory.
+        let store = path.starts_with("/v1") && *path != "/v1/prices";
+        let expected: &[_] = match (method, store) {
+            ("put", _) => &["200", "400", "408", "409", "413", "422", "503", "504", "default"],
+            (_, true) => &["200", "304", "400", "500", "503", "default"],
+            _ => &["200", "304", "400", "default"],
+        };
+        assert_eq!(statuses, expected, "{method} {path}");
+        let parameters = operation["parameters"].as_array();
+        let in_path = parameters.map_or(0, |all| all.iter().filter(|p| p["in"] == "path").count());
+        assert_eq!(in_path, path.matches('{').count(), "{method} {path}");
     }
 }
 
@@ -182,8 +195,14 @@ fn every_reference_of_the_description_leads_somewhere() {
 
 /// Holds an answer to the schema that the description gives for it; a field that it does not name is a fault.
 #[track_caller]
-fn check_described(description: &Value, route: &str, status: &str, mime: &str, answer: &Answer) {
-    let schema = &description["paths"][route]["get"]["responses"][status]["content"][mime]["schema"];
+pub(super) fn check_described(
+    description: &Value,
+    (method, route): (&str, &str),
+    status: &str,
+    mime: &str,
+    answer: &Answer,
+) {
+    let schema = &description["paths"][route][method]["responses"][status]["content"][mime]["schema"];
     assert!(schema.is_object(), "{route} {status} {mime}");
     let root = serde_json::json!({
         "$ref": "#/schema", "unevaluatedProperties": false,
@@ -202,13 +221,19 @@ async fn answers_are_as_described() {
     let failing = app(Fake { mode: Mode::Fails(StoreError::Refused(String::new())), ..world() });
     for path in V1.into_iter().chain(["/version"]) {
         let json = "application/json";
-        check_described(&description, &route(path), "200", json, &get(&app(world()), path).await);
-        check_described(&description, &route(path), "200", json, &get(&empty, path).await);
+        check_described(&description, ("get", &route(path)), "200", json, &get(&app(world()), path).await);
+        check_described(&description, ("get", &route(path)), "200", json, &get(&empty, path).await);
         let problem = "application/problem+json";
         let refused = get(&empty, &format!("{path}?x")).await;
-        check_described(&description, &route(path), "400", problem, &refused);
+        check_described(&description, ("get", &route(path)), "400", problem, &refused);
     }
     for path in V1 {
-        check_described(&description, &route(path), "503", "application/problem+json", &get(&failing, path).await);
+        check_described(
+            &description,
+            ("get", &route(path)),
+            "503",
+            "application/problem+json",
+            &get(&failing, path).await,
+        );
     }
 }

@@ -49,6 +49,15 @@ async fn bad_requests() {
         ("/v1/tenants/acme/usage?from=2026-11-25", "invalid-parameter"),
         ("/v1/tenants/acme/usage?from=2025-11-01&to=2026-12-07", "invalid-parameter"),
         ("/v1/tenants/acme/usage?bucket=month&from=2016-10&to=2026-11", "invalid-parameter"),
+        ("/v1/tenants/acme/quota?month=2026-13", "invalid-parameter"),
+        ("/v1/tenants/acme/users/alice/quota?tokens=1", "invalid-parameter"),
+        ("/v1/tenants/acme/users/alice/allow?month=2026-11", "invalid-parameter"),
+        ("/v1/tenants/acme/users/alice/allow?tokens=", "invalid-parameter"),
+        ("/v1/tenants/acme/users/alice/allow?tokens=-1", "invalid-parameter"),
+        ("/v1/tenants/acme/users/alice/allow?tokens=%2B1", "invalid-parameter"),
+        ("/v1/tenants/acme/users/alice/allow?tokens=1.5", "invalid-parameter"),
+        ("/v1/tenants/acme/users/alice/allow?tokens=9223372036854775808", "invalid-parameter"),
+        ("/v1/tenants/acme/users/%20/allow", "invalid-id"),
         ("/v1/tenants/a%00b/stats", "invalid-id"),
         ("/v1/tenants/a%0Ab/stats", "invalid-id"),
         ("/v1/tenants/%20/stats", "invalid-id"),
@@ -78,6 +87,10 @@ async fn a_refusal_says_what_would_be_right() {
         ("/v1/tenants/acme/stats?month=2026-13", "month: \"2026-13\" is not a month such as 2026-11"),
         ("/v1/tenants/acme/stats?x=1", "x: unknown field `x`, expected `month`"),
         ("/v1/tenants/acme/users?limit=0", "limit: 0 is not from 1 to 500"),
+        (
+            "/v1/tenants/acme/users/alice/allow?tokens=many",
+            "tokens: \"many\" is not a whole number from 0 to 9223372036854775807",
+        ),
         ("/v1/tenants/acme/users?cursor=x", "`cursor` is not a `nextCursor` of this version; start again without it"),
         (
             "/v1/tenants/acme/usage?from=2026-11-24T01:00:00Z",
@@ -122,7 +135,9 @@ async fn a_failing_store_is_an_error_and_never_a_zero() {
         (corrupt, 500, "store-damaged", ""),
     ] {
         let app = app(Fake { mode: Mode::Fails(error), ..world() });
-        for path in [STATS, "/v1/tenants/acme/stats", "/v1/tenants/acme/users", "/v1/tenants/acme/usage"] {
+        for path in ["users/alice/stats", "stats", "users", "usage", "quota", "users/alice/quota", "users/alice/allow"]
+        {
+            let path = &format!("/v1/tenants/acme/{path}");
             let answer = get(&app, path).await;
             assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, problem), "{path}");
             assert_eq!(answer.header("retry-after"), retry_after);
@@ -136,7 +151,8 @@ async fn a_failing_store_is_an_error_and_never_a_zero() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_is_a_503_within_two_seconds() {
     let app = app(Fake { mode: Mode::Hangs, ..world() });
-    for path in [STATS, "/v1/tenants/acme/users", "/v1/tenants/acme/usage", "/v1/tenants/acme/usage?bucket=month"] {
+    for path in ["users/alice/stats", "users", "usage", "usage?bucket=month", "quota", "users/alice/allow"] {
+        let path = &format!("/v1/tenants/acme/{path}");
         let answer = tokio::time::timeout(Duration::from_secs(2), get(&app, path)).await.expect("an answer");
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "store-unavailable"));
         assert_eq!(answer.header("retry-after"), "1");

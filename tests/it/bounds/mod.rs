@@ -4,6 +4,7 @@
 
 mod backlog;
 mod fairness;
+mod gate;
 mod names;
 mod seen_ids;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::generator::Generator;
+use crate::generator::{Generator, PLANS};
 use crate::support::deployment::Deployment;
 use crate::support::oracle;
 use crate::support::program::{Program, Running};
@@ -134,7 +134,7 @@ fn await_assigned(worker: &Running, partitions: i32) {
 
 impl Bench {
     fn new(seed: u64) -> Self {
-        let deployment = Deployment::new(PARTITIONS);
+        let deployment = Deployment::new(PARTITIONS).with_notices(PLANS);
         let mut api_env = deployment.env();
         api_env.push(("INDELIBLE_ROLE", "api"));
         let other = worker(&deployment, None, None);

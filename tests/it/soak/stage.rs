@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use crate::generator::PLANS;
 use crate::support::kafka::client;
 use crate::support::kafka_cluster::KafkaCluster;
 use crate::support::oracle;
@@ -14,6 +15,7 @@ use crate::support::redis_cluster::RedisCluster;
 
 pub(super) const PARTITIONS: i32 = 12;
 const TOPIC: &str = "soak";
+const NOTICES: &str = "soak.notices";
 const GROUP: &str = "soak.group";
 const BUCKETS: usize = 64;
 
@@ -27,6 +29,7 @@ impl Stage {
     pub(super) fn set() -> Self {
         let kafka = KafkaCluster::start();
         kafka.create_topic(TOPIC, PARTITIONS);
+        kafka.create_topic(NOTICES, 1);
         Self { kafka, redis: RedisCluster::behind_proxies() }
     }
 
@@ -45,6 +48,8 @@ impl Stage {
             ("INDELIBLE_KAFKA_TOPICS", TOPIC.to_owned()),
             ("INDELIBLE_KAFKA_GROUP", GROUP.to_owned()),
             ("INDELIBLE_REDIS_URL", self.redis.url()),
+            ("INDELIBLE_PLANS", PLANS.to_owned()),
+            ("INDELIBLE_NOTICE_TOPIC", NOTICES.to_owned()),
             ("INDELIBLE_LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ]
@@ -95,6 +100,6 @@ impl Stage {
     pub(super) fn differences(&self, api: &Running) -> Result<String, String> {
         let env = self.env();
         let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        oracle::differences(&env, Some(&api.api_url()), &["--dlq"])
+        oracle::differences(&env, Some(&api.api_url()), &["--dlq", "--went-back"])
     }
 }

@@ -59,6 +59,11 @@ impl Child {
         self.signal(Signal::TERM);
     }
 
+    /// SIGHUP: read the files again.
+    pub(crate) fn hang_up(&mut self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGSTOP: the process stands still, as on a machine that swaps.
     pub(crate) fn stop(&mut self) {
         self.signal(Signal::STOP);

@@ -52,6 +52,13 @@ impl Deployment {
         self
     }
 
+    /// The same with thresholds watched, and a topic for the notices.
+    pub(crate) fn with_notices(self, plans: &str) -> Self {
+        let topic = format!("{}.notices", self.topic);
+        Kafka::shared().create_topic(&topic, self.partitions, &[]);
+        self.set("INDELIBLE_PLANS", plans).set("INDELIBLE_NOTICE_TOPIC", &topic)
+    }
+
     pub(crate) fn env(&self) -> Vec<(&str, &str)> {
         self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }

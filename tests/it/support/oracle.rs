@@ -1,5 +1,6 @@
 //! The oracle of `tests/oracle`, run as one runs it on a system of one's own.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -35,6 +36,17 @@ pub(crate) fn differences(env: &[(&str, &str)], api: Option<&str>, args: &[&str]
 pub(crate) fn assert_equal(env: &[(&str, &str)], api: Option<&str>) {
     if let Err(differences) = differences(env, api, &["--dlq"]) {
         panic!("{differences}");
+    }
+}
+
+/// What the oracle's own arithmetic says of requests, a line each; by the table that is built in where none is named.
+#[track_caller]
+pub(crate) fn ratings(requests: &Path, table: Option<&Path>) -> Vec<String> {
+    let mut command = python(&[]);
+    command.args(["-m", "oracle.prices"]).arg(requests).args(table);
+    match run(command) {
+        (Some(0), lines) => lines.lines().map(str::to_owned).collect(),
+        (code, output) => panic!("the oracle can't rate ({code:?}):\n{output}"),
     }
 }
 

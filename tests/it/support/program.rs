@@ -121,6 +121,14 @@ impl Running {
         fetch(&url, headers).unwrap_or_else(|error| panic!("no answer from {url}: {error}\n{}", self.child.output()))
     }
 
+    /// To the API's port.
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, body: &str) -> Answer {
+        let url = format!("http://{}{path}", self.api);
+        let sent = agent().put(&url).send(body).and_then(answer);
+        sent.unwrap_or_else(|error| panic!("no answer from {url}: {error}\n{}", self.child.output()))
+    }
+
     /// From the port of metrics and health.
     #[track_caller]
     pub(crate) fn ops(&self, path: &str) -> Answer {
@@ -198,12 +206,19 @@ pub(super) fn with_settings(mut command: Command, env: &[(&str, &str)]) -> Comma
 }
 
 pub(crate) fn fetch(url: &str, headers: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER)).proxy(None);
-    let mut request = agent.build().new_agent().get(url);
+    let mut request = agent().get(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut response = request.call()?;
+    request.call().and_then(answer)
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER)).proxy(None);
+    config.build().new_agent()
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let body = response.body_mut().read_to_string()?;
     Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
 }

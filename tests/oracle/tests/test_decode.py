@@ -20,6 +20,12 @@ BINARY = [
 DATA = {name: value for name, value in bare().items() if name not in ("requestId", "createdAt")}
 
 
+def quota(**data: object) -> dict[str, object]:
+    """A quota of acme, at noon."""
+    envelope = {"specversion": "1.0", "id": "e1", "source": "s", "type": "ai.quota.assigned.v1"}
+    return {**envelope, "time": bare()["createdAt"], "data": {"tenantId": "acme", **data}}
+
+
 class Decode(unittest.TestCase):
     """What docs/events.md says."""
 
@@ -48,6 +54,26 @@ class Decode(unittest.TestCase):
         for path in paths:
             found = decode(record(path.read_bytes()), ANY_TIME)
             self.assertEqual(found, Refusal(frozenset([path.name.split("--")[0]])), path.name)
+
+    def test_a_quota_is_a_plan_limits_or_neither(self) -> None:
+        def assigned(**data: object) -> Event:
+            return self.accepted(quota(**data))
+
+        self.assertEqual(assigned(plan="pro").user, "")
+        self.assertEqual(assigned(userId="u", plan="pro", inherit=False).assigned, ("pro", None, NOON))
+        self.assertEqual(assigned(inherit=True, effectiveFrom="1970-01-01T00:00:01.0019Z").assigned[2], 1001)
+        limits = {"tokens": {"soft": 1, "hard": 2}, "costCents": {"hard": "0.0000001"}, "thresholds": [9, 1, 9]}
+        found = assigned(limits=limits | {"graceSeconds": 60}).assigned
+        self.assertEqual(found.limits, ((1, 2), (None, 1), 60, (1, 9)))
+        self.assertEqual(assigned(limits={"tokens": {"hard": 1}}).assigned.limits.thresholds, (50, 80, 90, 100))
+
+    def test_a_quota_is_refused_with_its_faults(self) -> None:
+        for limits in ({"tokens": {"soft": 2, "hard": 1}}, {"costCents": {"hard": "0.00000005"}}, {"tokens": 1}):
+            self.refused("invalid_field", quota(limits=limits))
+        self.refused("missing_field", quota(limits={"tokens": {"soft": None}}))
+        self.refused("missing_field", quota(inherit=False))
+        self.refused("invalid_field", quota(plan="a", inherit=True))
+        self.refused("invalid_id", quota(plan="", inherit=True))
 
     def test_a_bare_record_is_usage_of_the_source_usage_logs(self) -> None:
         event = self.accepted(bare())

@@ -7,6 +7,7 @@ from .. import redis_side
 from ..compare import _choose
 from ..decode import Bounds
 from ..fold import Fold
+from ..prices import Prices
 from .made import DAY, NOON, bare, output, record
 
 BOUNDS = Bounds(max_age_ms=35 * DAY, max_future_ms=300_000)
@@ -15,7 +16,7 @@ BOUNDS = Bounds(max_age_ms=35 * DAY, max_future_ms=300_000)
 def fold(*records: object) -> Fold:
     """Of records; of values that are records of partition 0 one after the other."""
     made = [value if isinstance(value, tuple) else record(value, at=(0, at)) for at, value in enumerate(records)]
-    return Fold.of(made, BOUNDS, DAY)
+    return Fold.of(made, BOUNDS, DAY, Prices.from_file(None))
 
 
 def tokens(counted: Fold, tenant: str = "acme") -> int:
@@ -84,7 +85,7 @@ class Folding(unittest.TestCase):
 
     def test_months_and_days_are_those_of_the_time_in_utc(self) -> None:
         month = fold(bare(createdAt="2026-11-01T00:30:00+01:00")).tenants["acme"].total.months["2026-10"]
-        self.assertEqual(month.days, {31: {"requests": 1, "tokens": 15, "nanousd": 0}})
+        self.assertEqual(month.days, {31: {"requests": 1, "tokens": 15, "nanousd": 0, "charge": 0}})
 
 
 def _stored(snapshot: redis_side.Snapshot) -> redis_side.Snapshot:

@@ -22,3 +22,17 @@ fn a_revoked_partition_leaves_no_series() {
     metrics.lag_gone("t", 3);
     assert!(!metrics.scrape().expect("text").contains("indelible_lag_records{"));
 }
+
+#[test]
+fn models_beyond_the_first_hundred_share_one_series() {
+    let metrics = Metrics::new(&[]).expect("metrics");
+    for model in (0..250).chain(0..250) {
+        metrics.mismatched(&format!("m{model}"));
+    }
+    let text = metrics.scrape().expect("text");
+    let series: Vec<_> = text.lines().filter(|line| line.starts_with("indelible_price_mismatches_total{")).collect();
+    assert_eq!(series.len(), 101);
+    for line in ["{model=\"m0\"} 2", "{model=\"m99\"} 2", "{model=\"other\"} 300"] {
+        assert!(series.iter().any(|found| found.ends_with(line)), "{line} in {series:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Whole records through [`decode`]: each form, each reason, and which fault is reported.
 
+mod assigned;
 mod count;
 mod headers;
 mod reason;

@@ -8,6 +8,7 @@ use crate::domain::position::{Offset, TopicPartition};
 use crate::ingest::decode::{Bounds, Incoming, decode};
 use crate::ingest::record::Chunk;
 
+/// The record of the rated topic for a request of these data, which is held to its schema.
 fn message(data: &serde_json::Value, rated: &Rated) -> serde_json::Value {
     let event = json!({
         "specversion": "1.0", "type": "ai.usage.recorded.v1", "source": "svc", "id": "e1",
@@ -23,7 +24,11 @@ fn message(data: &serde_json::Value, rated: &Rated) -> serde_json::Value {
     let Body::Usage(usage) = &event.body else { panic!("a request") };
     let message = Message::of(&record, &event, usage, rated, &Table::builtin()).expect("JSON");
     assert_eq!((message.id.as_str(), message.timestamp), ("e1", timestamp));
-    serde_json::from_slice(&message.value).expect("JSON")
+    let value = serde_json::from_slice(&message.value).expect("JSON");
+    let schema = include_str!("../../../../schemas/ai.usage.rated.v1.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).expect("JSON")).expect("a schema");
+    schema.validate(&value).expect("as the schema says");
+    value
 }
 
 #[test]
@@ -60,4 +65,16 @@ fn what_a_request_does_not_say_is_left_out_and_what_has_no_price_says_so() {
         assert!(data.get(absent).is_none(), "{absent}");
     }
     assert_eq!((&data["unpriced"], &data["cost"]["amount"]), (&json!(true), &json!("0")));
+}
+
+#[test]
+fn the_entry_of_the_price_table_is_named() {
+    let data = json!({
+        "tenantId": "acme", "userId": "alice", "assistant": "chat", "model": "claude-sonnet-4-5", "tokensIn": 1,
+        "tokensOut": 0,
+    });
+    let price = message(&data, &Rated::default())["data"]["price"].clone();
+    assert_eq!(price["provider"], "anthropic");
+    assert_eq!(price["version"], Table::builtin().version().as_ref());
+    assert!(price["model"].as_str().is_some_and(|model| model.starts_with("claude-sonnet-4-5")), "{price}");
 }
