@@ -33,6 +33,8 @@ use crate::ingest::notices::publisher::Publisher;
 use crate::ingest::notices::sender::{Pace, Sender};
 use crate::ingest::notices::webhook::Webhook;
 use crate::ingest::quota_event;
+use crate::ingest::rated::Audit;
+use crate::ingest::rated::kafka::KafkaRated;
 use crate::ingest::topics;
 use crate::ingest::worker::Worker;
 use crate::ops::health::{Health, Latch};
@@ -132,6 +134,7 @@ pub fn worker(
     noted: &Arc<Notify>,
 ) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
     let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
+    let audit = config.rated_topic.as_ref().map(|topic| KafkaRated::new(config.kafka.clone(), topic));
     let mut ledger = RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
         .with_caps(config.caps)
         .taking_over(config.takeover);
@@ -142,6 +145,7 @@ pub fn worker(
         ledger,
         prices: Arc::clone(&config.prices),
         dead_letters: KafkaDeadLetters::new(config.kafka.clone(), config.dlq_topic.clone(), &config.group)?,
+        audit: audit.transpose()?.map(Audit::new),
         metrics: Arc::clone(metrics),
         limits,
         trouble: Trouble::default(),

@@ -72,6 +72,10 @@ pub struct Settings {
     /// The dead-letter topic [default: <topic>.dlq]
     #[arg(long, env = "INDELIBLE_DLQ_TOPIC", global = true)]
     dlq_topic: Option<String>,
+    /// Every counted request is written to this topic with its cost, and nothing is counted while that fails
+    /// [default: none]
+    #[arg(long, env = "INDELIBLE_RATED_TOPIC", global = true)]
+    rated_topic: Option<String>,
     /// The price table, a TOML file; the list prices that are built in where none is named. Read again on SIGHUP.
     #[arg(long, env = "INDELIBLE_PRICES", global = true)]
     prices: Option<String>,
@@ -111,6 +115,7 @@ pub struct Config {
     pub retention: Retention,
     pub caps: Caps,
     pub dlq_topic: Option<String>,
+    pub rated_topic: Option<String>,
     /// What is read again on SIGHUP.
     pub files: Files,
     /// None where nobody is to be told of thresholds that are passed.
@@ -184,9 +189,18 @@ impl Settings {
             faults.0.push(format!("RUST_LOG {:?} is not a log filter: {why}", self.log_filter));
         }
         let letters: Vec<_> = topics.iter().map(|topic| self.dead_letters_of(topic)).collect();
+        let notices = self.notices.check(&topics, &letters, faults);
+        let told = notices.iter().flat_map(|told| [told.topic.clone(), dead_letter_topic(&told.topic)]);
+        let others: Vec<_> = topics.iter().chain(&letters).cloned().chain(told).collect();
+        let rated_topic = self.rated_topic.clone();
+        if let Some(rated) = &rated_topic {
+            faults.unless(is_topic(rated), "RATED_TOPIC", rated, "is not a topic's name");
+            let what = "is also a topic of events, dead letters or notices; rated requests need their own";
+            faults.unless(!others.contains(rated), "RATED_TOPIC", rated, what);
+        }
         Config {
             kafka: self.kafka(faults),
-            notices: self.notices.check(&topics, &letters, faults),
+            notices,
             topics,
             group: self.kafka_group.clone(),
             redis: Target::parse(&self.redis_url).unwrap_or_else(|why| {
@@ -205,6 +219,7 @@ impl Settings {
             },
             caps: Caps { tenant_users, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
+            rated_topic,
             files,
             plans: Arc::new(ArcSwap::from_pointee(plans)),
             prices: Arc::new(ArcSwap::from_pointee(prices)),

@@ -1,5 +1,6 @@
 //! Events of one partition that wait to be flushed together.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::domain::bucket::{BUCKETS, Bucket};
@@ -48,12 +49,23 @@ pub struct Rejected {
     pub reject: Reject,
 }
 
+/// A record that was counted, and is to be written to the rated topic once more.
+#[derive(Debug, Clone)]
+pub struct Again {
+    pub record: Record,
+    pub event: Event,
+    /// By which it was rated.
+    pub prices: Arc<Table>,
+}
+
 /// What one partition brought since its last flush.
 #[derive(Debug)]
 pub struct Batch {
     /// By [`Bucket::index`], in the order of the log.
     pub events: Vec<Vec<Accepted>>,
     pub rejects: Vec<Rejected>,
+    /// In the order of the log.
+    pub again: Vec<Again>,
     count: usize,
     bytes: usize,
     opened: Option<Instant>,
@@ -62,7 +74,7 @@ pub struct Batch {
 impl Default for Batch {
     fn default() -> Self {
         let events = std::iter::repeat_with(Vec::new).take(usize::from(BUCKETS)).collect();
-        Self { events, rejects: Vec::new(), count: 0, bytes: 0, opened: None }
+        Self { events, rejects: Vec::new(), again: Vec::new(), count: 0, bytes: 0, opened: None }
     }
 }
 
@@ -75,6 +87,11 @@ impl Batch {
     pub fn reject(&mut self, rejected: Rejected, now: Instant) {
         self.hold(&rejected.record, now);
         self.rejects.push(rejected);
+    }
+
+    pub fn again(&mut self, again: Again, now: Instant) {
+        self.hold(&again.record, now);
+        self.again.push(again);
     }
 
     fn hold(&mut self, record: &Record, now: Instant) {

@@ -29,6 +29,7 @@ use super::decode::{Reason, Reject};
 use super::failure::Failure;
 use super::lane::{Departure, Landed};
 use super::limits::Limits;
+use super::rated::Audit;
 use super::span::{Known, Span};
 
 /// What all jobs of a worker share.
@@ -38,6 +39,8 @@ pub struct Tools<L, D> {
     /// A batch is rated by the table that is in place when it departs.
     pub prices: Arc<ArcSwap<Table>>,
     pub dead_letters: D,
+    /// None where counted requests are written nowhere.
+    pub audit: Option<Audit>,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
     pub trouble: Trouble,
@@ -62,7 +65,7 @@ impl Trouble {
 }
 
 /// Tries of one thing until it succeeds or nobody wants it any more; then its trouble is gone, too.
-struct Tries<'a> {
+pub(super) struct Tries<'a> {
     trouble: &'a Trouble,
     met: Option<String>,
     pause: Duration,
@@ -70,12 +73,12 @@ struct Tries<'a> {
 }
 
 impl<'a> Tries<'a> {
-    fn new(trouble: &'a Trouble, limits: &Limits) -> Self {
+    pub(super) fn new(trouble: &'a Trouble, limits: &Limits) -> Self {
         Self { trouble, met: None, pause: limits.retry.0, longest: limits.retry.1 }
     }
 
     /// Notes what is wrong; true when it is news.
-    fn failed(&mut self, what: String) -> bool {
+    pub(super) fn failed(&mut self, what: String) -> bool {
         if self.met.as_ref() == Some(&what) {
             return false;
         }
@@ -87,7 +90,7 @@ impl<'a> Tries<'a> {
         *waiting == 1
     }
 
-    fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self) {
         if let Some(what) = self.end() {
             tracing::info!(was = what, "working again");
         }
@@ -107,7 +110,7 @@ impl<'a> Tries<'a> {
     }
 
     /// Each wait is twice as long as the one before.
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(self.longest);
     }
@@ -128,7 +131,8 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     /// # Errors
     /// [`Failure`], when the batch is not ours any more or can't be counted by anyone.
     pub async fn run(&self, mut departure: Departure) -> Result<Vec<Landed>, Failure> {
-        departure.batch.rate(&self.prices.load());
+        let prices = self.prices.load_full();
+        departure.batch.rate(&prices);
         let rejects = std::mem::take(&mut departure.batch.rejects);
         for some in rejects.chunks(LETTERS_AT_ONCE) {
             join_all(some.iter().map(|rejected| self.dead_letter(rejected))).await;
@@ -138,15 +142,17 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             let (offset, why) = (first.record.offset().0, first.reject.to_string());
             tracing::warn!(%partition, records, offset, why, "records went to the dead-letter topic; this is the first");
         }
+        self.write_again(std::mem::take(&mut departure.batch.again)).await?;
+        self.keep_prices(&prices).await?;
         let calls = departure.buckets.iter().map(|(bucket, from, expire)| {
             let events = std::mem::take(&mut departure.batch.events[bucket.index()]);
             let to = (departure.to, departure.log_time);
             (*bucket, Span::cut(*from, to, events, self.limits.call_events), *expire)
         });
         let calls: Vec<_> = calls.collect();
-        let (partition, partitions) = (&departure.partition, departure.partitions);
+        let (partition, partitions, prices) = (&departure.partition, departure.partitions, &*prices);
         stream::iter(calls)
-            .map(|(bucket, spans, expire)| self.bucket(Target { bucket, partition, partitions, expire }, spans))
+            .map(|(bucket, spans, expire)| self.bucket(Target { bucket, partition, partitions, expire, prices }, spans))
             .buffer_unordered(self.limits.calls_at_once)
             .try_collect()
             .await
@@ -213,16 +219,19 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         let start = clock::instant();
         let mut known = span.drop_repeats_within();
         let (expired, capped) = loop {
-            let Ok(flush) = span.flush(target.bucket, target.partition, target.partitions, target.expire) else {
+            let Ok(mut flush) = span.flush(target.bucket, target.partition, target.partitions, target.expire) else {
                 return Ok(Flown::TooLarge(span));
             };
+            flush.prices = self.audit.as_ref().map(|_| span.priced(target.prices.version()));
             match self.apply(&flush).await? {
                 Outcome::Applied { expired, capped, notices } => {
                     self.noted(notices);
                     break (expired, capped);
                 }
                 // The reply to an earlier try was lost, and the try was not.
-                Outcome::Moved(Some(stored)) if stored == span.to => break (None, Capped::default()),
+                Outcome::Moved(Some(stored)) if stored == span.to && self.is_as_counted(&flush).await? => {
+                    break (None, Capped::default());
+                }
                 Outcome::Moved(stored) => {
                     return Err(Failure::WatermarkMoved {
                         partition: target.partition.clone(),
@@ -238,6 +247,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             }
         };
         self.report(&span, known, capped, clock::instant() - start);
+        self.write_counted(&span.events, target.prices).await?;
         Ok(Flown::Landed { expired })
     }
 
@@ -324,6 +334,8 @@ struct Target<'a> {
     partition: &'a TopicPartition,
     partitions: usize,
     expire: Option<Expired>,
+    /// By which the batch was rated.
+    prices: &'a Table,
 }
 
 enum Flown {

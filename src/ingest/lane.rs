@@ -11,10 +11,11 @@ use crate::domain::seen::{Expired, SeenId};
 
 use crate::store::Standing;
 
-use super::batch::{Accepted, Batch, Rejected};
+use super::batch::{Accepted, Again, Batch, Rejected};
 use super::decode::{Bounds, Incoming, decode};
 use super::failure::Failure;
 use super::limits::Limits;
+use super::rated::owed::Owed;
 use super::record::Record;
 
 /// What became of a record that was taken in.
@@ -24,6 +25,8 @@ pub enum Taken {
     Waiting,
     /// It was seen to its end before a restart.
     Passed,
+    /// It was counted before a restart, and waits for the rated topic.
+    Again,
     /// It belongs to an earlier assignment and will come again, or came before.
     Stale,
 }
@@ -47,6 +50,8 @@ pub struct Lane {
     settled: Offset,
     /// Records that watermarks name and that have not come by yet.
     unverified: BTreeMap<Offset, Fingerprint>,
+    /// Records that were counted and may not be in the rated topic.
+    pub owed: Owed,
     /// The log's own clock: the greatest Kafka timestamp so far, or the real time at which Kafka held nothing more;
     /// never ahead of the real one. It never goes back, not over a restart either, so that ids are kept in the order
     /// of the log whatever timestamps producers set. A lane begins with that of the bucket that is furthest behind:
@@ -96,6 +101,7 @@ impl Lane {
             log_time: passed.iter().copied().min().unwrap_or(TimeMs(0)),
             passed,
             stored,
+            owed: Owed::default(),
             read: least,
             fetched: least.next(),
             waiting: Batch::default(),
@@ -106,6 +112,12 @@ impl Lane {
         }
     }
 
+    /// With records before its watermarks that the rated topic is owed.
+    pub fn owing(mut self, owed: Owed) -> Self {
+        self.owed = owed;
+        self
+    }
+
     /// Takes a record in: verifies the log, decodes, and lets it wait for its bucket's flush.
     ///
     /// # Errors
@@ -113,18 +125,26 @@ impl Lane {
     pub fn take(&mut self, record: Record, bounds: &Bounds, clock: (Instant, TimeMs)) -> Result<Taken, Failure> {
         let (offset, fingerprint) = (record.offset(), record.fingerprint());
         self.verify(offset, fingerprint)?;
+        let owed = self.owed.settle(offset, fingerprint);
         if self.read.covers(offset) {
-            return Ok(Taken::Stale);
-        }
-        self.read = Position::after(offset, fingerprint);
-        if let Some(timestamp) = record.timestamp() {
-            self.log_time = self.log_time.max(timestamp.min(clock.1));
+            if owed.is_none() {
+                return Ok(Taken::Stale);
+            }
+        } else {
+            self.read = Position::after(offset, fingerprint);
+            if let Some(timestamp) = record.timestamp() {
+                self.log_time = self.log_time.max(timestamp.min(clock.1));
+            }
         }
         let headers: Vec<_> = record.headers().map(|(name, value)| (name, value.unwrap_or_default())).collect();
         let incoming = Incoming { value: record.value(), headers: &headers, timestamp: record.timestamp() };
         match decode(&incoming, bounds) {
             Ok(event) => {
                 drop(headers);
+                if let Some(prices) = owed {
+                    self.waiting.again(Again { record, event, prices }, clock.0);
+                    return Ok(Taken::Again);
+                }
                 let bucket = Bucket::of(&event.tenant);
                 if self.stored[bucket.index()].is_some_and(|stored| stored.covers(offset)) {
                     return Ok(Taken::Passed);
@@ -135,6 +155,11 @@ impl Lane {
                     Accepted { record, fingerprint, event, rated: Rated::default(), seen },
                     clock.0,
                 );
+            }
+            // It was counted under other settings.
+            Err(_) if owed.is_some() => {
+                self.owed.note_lost();
+                return Ok(Taken::Passed);
             }
             // A watermark passes a dead letter only after Kafka has it.
             Err(_) if offset < self.settled => return Ok(Taken::Passed),
@@ -233,7 +258,9 @@ impl Lane {
         // While a bucket that is behind is counted again, the others wait where they are: a watermark never goes back.
         let is_ahead =
             |bucket: &Bucket| self.stored[bucket.index()].is_some_and(|stored| stored.next() > self.read.next());
-        let moves = |bucket: &Bucket| (beat && !is_ahead(bucket)) || !batch.events[bucket.index()].is_empty();
+        // One that owes records to the rated topic waits until they have come by: moving would settle the debt.
+        let is_held = |bucket: &Bucket| is_ahead(bucket) || self.owed.holds(*bucket);
+        let moves = |bucket: &Bucket| (beat && !is_held(bucket)) || !batch.events[bucket.index()].is_empty();
         let buckets = Bucket::all().filter(moves).map(|bucket| {
             let index = bucket.index();
             (bucket, self.stored[index], self.expire[index].take())

@@ -15,7 +15,7 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Offset, TopicPartition};
 use crate::ops::clock;
 use crate::ops::crash::{self, Point};
-use crate::ops::metrics::Ending;
+use crate::ops::metrics::{Audited, Ending, Metrics};
 use crate::store::{Ledger, StoreError};
 
 use super::dead_letter::DeadLetters;
@@ -143,6 +143,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             if lane.take(record, &self.worker.bounds, clock)? == Taken::Passed {
                 passed += 1;
             }
+            report_lost(lane, metrics);
         }
         metrics.ended(Ending::Passed, passed);
         Ok(())
@@ -185,7 +186,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         let asked = probe::facts(self.source.client(), partition.clone(), missing, tools.limits.ask_kafka).await;
         let facts = asked.map_err(|why| Failure::Kafka(format!("nothing is known of {partition}: {why}")))?;
         let offset = start(&partition, &standing, facts)?;
-        Ok((offset, Lane::new(partition, standing, offset, clock::instant())))
+        let owed = self.worker.patiently(tools.owed(&partition, &standing, facts.first)).await?;
+        let offset = owed.start(offset);
+        Ok((offset, Lane::new(partition, standing, offset, clock::instant()).owing(owed)))
     }
 
     /// Sees what waits in the partitions to its end, for a while, and lets them go.
@@ -358,5 +361,15 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             // Others show where they are in the way.
             _ => Ok(()),
         }
+    }
+}
+
+/// Says which counted requests can't be written to the rated topic any more.
+fn report_lost(lane: &mut Lane, metrics: &Metrics) {
+    let requests = lane.owed.take_lost();
+    if requests > 0 {
+        metrics.audited(Audited::Skipped, requests);
+        let partition = &lane.partition;
+        tracing::warn!(%partition, requests, "counted requests may be missing from the rated topic: their records are gone");
     }
 }

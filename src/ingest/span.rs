@@ -1,14 +1,16 @@
 //! One bucket's events of a batch, cut into the stretches that one call each takes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::counters::Overflow;
 use crate::domain::delta::Delta;
+use crate::domain::event::Body;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::Expired;
-use crate::store::{Flush, Repeat};
+use crate::store::{Flush, Priced, Repeat};
 
 use super::batch::Accepted;
 
@@ -91,6 +93,12 @@ impl Span {
             repeat.inspect(|conflict| known.note(**conflict)).is_none()
         });
         known
+    }
+
+    /// Its requests, as rated by the price table of that version.
+    pub fn priced(&self, version: &Arc<str>) -> Priced {
+        let requests = self.events.iter().filter(|accepted| matches!(accepted.event.body, Body::Usage(_)));
+        Priced { version: Arc::clone(version), offsets: requests.map(Accepted::offset).collect() }
     }
 
     /// The span as the store takes it.

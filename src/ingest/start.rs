@@ -30,6 +30,9 @@ pub struct LogFacts {
 /// | some missing, others further on | | [`Failure::StateLost`] |
 /// | being moved to another log | | [`Failure::Unfinished`] |
 ///
+/// Records before it that the rated topic is owed are read as well, and never keep a partition from starting:
+/// `rated/owed.rs`.
+///
 /// # Errors
 /// [`Failure::StateLost`], [`Failure::LogGap`], [`Failure::LogChanged`], [`Failure::Unfinished`]
 pub fn start(partition: &TopicPartition, standing: &Standing, facts: LogFacts) -> Result<Offset, Failure> {

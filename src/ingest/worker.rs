@@ -16,6 +16,7 @@ use super::dead_letter::DeadLetters;
 use super::decode::Bounds;
 use super::failure::{Failure, Verdict};
 use super::job::Tools;
+use super::rated::Audit;
 use super::session::Session;
 use super::source::Source;
 
@@ -68,6 +69,7 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
                 "took the namespace over from another consumer group, which can't count here any more"
             );
         }
+        self.tools.audit.iter().for_each(Audit::forget_kept);
         let source = Source::open(&self.kafka, &self.topics).map_err(|error| Failure::Kafka(error.to_string()))?;
         self.tools.metrics.session_started();
         let mut session = Session::new(self, source);

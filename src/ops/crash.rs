@@ -25,6 +25,10 @@ pub enum Point {
     BeforeLetterAck,
     /// The broker has a dead letter; its batch goes on.
     AfterLetterAck,
+    /// Requests are counted; the Kafka client has none of their rated records.
+    BeforeRated,
+    /// The brokers have the rated records; the bucket's next flush has not told the store.
+    AfterRatedAck,
     /// The broker has some notices; they are still in the outbox.
     AfterNoticeAck,
     InRevoke,

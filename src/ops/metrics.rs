@@ -39,6 +39,28 @@ impl Ending {
     }
 }
 
+/// What became of a counted request on its way to the rated topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audited {
+    Written,
+    /// Once more, since a crash may have kept it from the topic.
+    Rewritten,
+    /// It may be missing from the topic, and can't be written any more.
+    Skipped,
+}
+
+impl Audited {
+    const ALL: [Self; 3] = [Self::Written, Self::Rewritten, Self::Skipped];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Rewritten => "rewritten",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 /// How reading a file again ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReloadOutcome {
@@ -86,6 +108,7 @@ pub struct Metrics {
     consumed: IntCounter,
     endings: [IntCounter; Ending::ALL.len()],
     rejects: IntCounterVec,
+    audited: [IntCounter; Audited::ALL.len()],
     event_age: Histogram,
     lag: IntGaugeVec,
     flush_events: Histogram,
@@ -120,10 +143,13 @@ impl Metrics {
     pub fn new(reject_reasons: &[&'static str]) -> prometheus::Result<Self> {
         let r = Registry::new();
         let endings = counters(&r, "indelible_records_total", "Records by how they ended.", "outcome")?;
+        let audited =
+            counters(&r, "indelible_rated_records_total", "Counted requests for the rated topic.", "outcome")?;
         let metrics = Self {
             consumed: register(&r, IntCounter::new("indelible_records_consumed_total", "Records read from Kafka.")?)?,
             endings: Ending::ALL.map(|ending| endings.with_label_values(&[ending.as_str()])),
             rejects: counters(&r, "indelible_rejects_total", "Records sent to the dead-letter topic.", "reason")?,
+            audited: Audited::ALL.map(|outcome| audited.with_label_values(&[outcome.as_str()])),
             event_age: histogram(
                 &r,
                 "indelible_event_age_seconds",
@@ -227,6 +253,10 @@ impl Metrics {
     pub fn rejected(&self, reason: &'static str) {
         self.rejects.with_label_values(&[reason]).inc();
         self.ended(Ending::Rejected, 1);
+    }
+
+    pub fn audited(&self, outcome: Audited, requests: u64) {
+        self.audited[outcome as usize].inc_by(requests);
     }
 
     pub fn event_counted(&self, age_ms: i64) {

@@ -5,12 +5,11 @@ use std::fmt::Write;
 use crate::domain::bucket::Bucket;
 use crate::domain::delta::{OutputChange, OutputVerb, Scope};
 use crate::domain::ids::OutputKind;
-use crate::domain::position::Position;
 use crate::domain::seen::{Generation, SeenId, Tier};
 
 use super::draft::{Draft, TenantDraft};
 use super::keys::{self, Keyspace};
-use super::{Caps, Flush, Retention, Unrated, tiers};
+use super::{Caps, Flush, Retention, tiers};
 
 /// Keys and arguments of one call of the script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,16 +26,6 @@ pub struct Frame {
     pub keyspace: Keyspace,
     pub retention: Retention,
     pub caps: Caps,
-}
-
-/// Where rated requests may be missing from their topic, and the price table's version, as the state holds it.
-fn unrated_text(from: Position, prices: &str) -> String {
-    format!("{from} {prices}")
-}
-
-pub(super) fn read_unrated(text: &str) -> Option<Unrated> {
-    let (from, prices) = text.rsplit_once(' ')?;
-    Some(Unrated { from: from.parse().ok()?, prices: prices.to_owned() })
 }
 
 /// The script's own bound, which a call must keep.
@@ -93,8 +82,7 @@ impl Call {
         // A repeat is a repeat, even if adding it once more would not fit.
         self.arg(if draft.overflows { "look" } else { "add" });
         self.arg(keys::unrated_field(&flush.partition));
-        let rated = flush.prices.as_ref().filter(|_| !flush.seen.is_empty());
-        self.arg(rated.map(|prices| unrated_text(flush.from.unwrap_or(Position::START), prices)).unwrap_or_default());
+        self.arg(flush.unrated().map(|unrated| unrated.to_string()).unwrap_or_default());
     }
 
     fn expire(&mut self, flush: &Flush, keyspace: &Keyspace) {

@@ -21,9 +21,9 @@ pub mod redis_outbox;
 pub mod redis_reader;
 mod reply;
 pub mod tiers;
+mod unrated;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures::future::BoxFuture;
@@ -41,6 +41,7 @@ use crate::domain::seen::{Expired, SeenId};
 
 pub use fault::{StoreError, Unfit};
 pub use outbox::{Backlog, Delivery, Outbox, Pending, Sink};
+pub use unrated::{Priced, Unrated};
 
 /// What one call adds to one bucket for one stretch of one partition, all of it or nothing.
 #[derive(Debug, Clone)]
@@ -58,11 +59,19 @@ pub struct Flush {
     pub delta: Delta,
     /// How many partitions there are in all: nothing is dropped before each of them was counted.
     pub partitions: usize,
-    /// The version of the price table, where each request is to be written to the rated topic once it is counted: the
-    /// store then remembers from where on that is not known to be done, until the next flush of the partition.
-    pub prices: Option<Arc<str>>,
+    /// Its requests, where each is to be written to the rated topic once it is counted: the store then remembers which
+    /// are not known to be there, until the next flush of the partition.
+    pub prices: Option<Priced>,
     /// Seen ids to drop, if the whole bucket has passed them.
     pub expire: Option<Expired>,
+}
+
+impl Flush {
+    /// What the store is to remember of its requests; none where none of them is to be in the rated topic.
+    pub fn unrated(&self) -> Option<Unrated> {
+        let priced = self.prices.clone().filter(|priced| !priced.offsets.is_empty())?;
+        Some(Unrated { from: self.from.unwrap_or(Position::START), priced })
+    }
 }
 
 /// How long what is kept.
@@ -154,14 +163,6 @@ pub struct Standing {
     pub unfinished: bool,
 }
 
-/// Where a partition's rated requests may be missing from their topic: those of one bucket from here up to its watermark.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unrated {
-    pub from: Position,
-    /// By which price table they were rated.
-    pub prices: String,
-}
-
 /// What became of a namespace that was made ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prepared {
@@ -226,6 +227,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Applies a flush if the stored watermark is exactly `from`; else changes nothing.
     fn apply(&self, flush: &Flush) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
+
+    /// Keeps the text of a price table under its version, for good.
+    fn keep_prices(&self, version: &str, text: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The text of a price table that was kept.
+    fn prices(&self, version: &str) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
 }
 
 /// Saved outputs of one kind.

@@ -74,6 +74,10 @@ impl RedisOffsets {
         let mut call = cmd("EVAL");
         call.arg(ACCEPT).arg(1).arg(self.keyspace.state(change.bucket)).arg(&watermark).arg(text(change.from));
         call.arg(&watermark).arg(text(at)).arg(resume).arg(text(parked));
+        if parked.is_some() {
+            // It is about offsets of the log that is left.
+            call.arg(keys::unrated_field(&change.partition)).arg("");
+        }
         if let Some(gaps) = change.gaps.as_ref().filter(|gaps| !gaps.is_empty()) {
             call.arg(keys::gap_field(&change.partition)).arg(gaps.to_string());
         }

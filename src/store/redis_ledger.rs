@@ -14,7 +14,7 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::position::TopicPartition;
 use crate::domain::seen::{Expired, Generation, SeenId, Tier};
 
-use super::call::{Call, Frame, MOST_EVENTS, read_unrated};
+use super::call::{Call, Frame, MOST_EVENTS};
 use super::draft::{Ask, Draft, Rules};
 use super::keys::{self, Keyspace};
 use super::link::{Link, is_no_script};
@@ -177,8 +177,8 @@ impl Ledger for RedisLedger {
                 };
                 let watermark = (*watermark != Value::Nil).then(|| parse_watermark(&state, watermark)).transpose()?;
                 let log_time = text(log_time).and_then(|log_time| log_time.parse().ok()).unwrap_or(0);
-                let unrated = text(unrated)
-                    .map(|text| read_unrated(text).ok_or_else(|| reply::damaged(&state, keys::UNRATED, text)));
+                let unrated =
+                    text(unrated).map(|text| text.parse().map_err(|_| reply::damaged(&state, keys::UNRATED, text)));
                 Ok((watermark, TimeMs(log_time), *resume != Value::Nil, unrated.transpose()?))
             }
         }))
@@ -203,6 +203,16 @@ impl Ledger for RedisLedger {
             }
         }
         Err(StoreError::Refused(format!("other workers came between {MOST_READINGS} times in a row")))
+    }
+
+    async fn keep_prices(&self, version: &str, prices: &str) -> Result<(), StoreError> {
+        let key = self.frame.keyspace.prices(version);
+        self.link.query(cmd("SET").arg(key).arg(prices).arg("NX")).await.map(drop)
+    }
+
+    async fn prices(&self, version: &str) -> Result<Option<String>, StoreError> {
+        let key = self.frame.keyspace.prices(version);
+        reply::read(self.link.query(cmd("GET").arg(&key)).await?, &key)
     }
 }
 

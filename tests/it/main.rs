@@ -36,6 +36,7 @@ mod price_reload;
 mod prices;
 mod quota_assign;
 mod quotas;
+mod rated;
 mod reader;
 mod readiness;
 mod real_requests;

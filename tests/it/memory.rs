@@ -20,7 +20,7 @@ use indelible::domain::seen::Expired;
 use indelible::quota::plans::Plans;
 use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
-use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError, Unrated};
+use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
 
 use draft::{Draft, keep};
 use outputs::Moves;
@@ -137,9 +137,8 @@ impl MemoryLedger {
         draft.hash(&state).insert(keys::watermark_field(&flush.partition), flush.to.to_string());
         let unrated = keys::unrated_field(&flush.partition);
         draft.hash(&state).remove(&unrated);
-        if let Some(prices) = flush.prices.as_ref().filter(|_| !flush.seen.is_empty()) {
-            let from = flush.from.unwrap_or(Position::START);
-            draft.hash(&state).insert(unrated, format!("{from} {prices}"));
+        if let Some(priced) = flush.unrated() {
+            draft.hash(&state).insert(unrated, priced.to_string());
         }
         Ok((if flush.seen.is_empty() { self.expire(draft, flush) } else { None }, capped, notices))
     }
@@ -157,24 +156,35 @@ impl Ledger for MemoryLedger {
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {
         let (stored, mark, log) = (self.lock(), keys::watermark_field(partition), keys::log_field(partition));
         let watermarks = Bucket::all().map(|bucket| self.watermark(&stored, bucket, &mark)).collect();
-        let states: Vec<_> = Bucket::all().map(|bucket| stored.get(&self.keyspace.state(bucket))).collect();
+        let states = || Bucket::all().map(|bucket| stored.get(&self.keyspace.state(bucket)));
         let log_time = |state: Option<&Entry>| match state? {
             Entry::Hash(fields) => fields.get(&log)?.parse().ok(),
             _ => None,
         };
-        let log_times = states.iter().copied().map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
-        let field = keys::unrated_field(partition);
+        let unrated = keys::unrated_field(partition);
         let unrated = |state: Option<&Entry>| match state? {
-            Entry::Hash(fields) => {
-                let (from, prices) = fields.get(&field)?.rsplit_once(' ')?;
-                Some(Unrated { from: from.parse().ok()?, prices: prices.to_owned() })
-            }
+            Entry::Hash(fields) => Some(fields.get(&unrated)?.parse().expect("requests")),
             _ => None,
         };
-        Ok(Standing { watermarks, log_times, unrated: states.into_iter().map(unrated).collect(), unfinished: false })
+        let unrated = states().map(unrated).collect();
+        let log_times = states().map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
+        Ok(Standing { watermarks, log_times, unrated, unfinished: false })
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
         Ok(self.apply_now(flush))
+    }
+
+    async fn keep_prices(&self, version: &str, text: &str) -> Result<(), StoreError> {
+        let text = Entry::Text(text.to_owned());
+        self.lock().entry(self.keyspace.prices(version)).or_insert(text);
+        Ok(())
+    }
+
+    async fn prices(&self, version: &str) -> Result<Option<String>, StoreError> {
+        match self.lock().get(&self.keyspace.prices(version)) {
+            Some(Entry::Text(text)) => Ok(Some(text.clone())),
+            _ => Ok(None),
+        }
     }
 }

@@ -7,12 +7,12 @@ use arc_swap::ArcSwap;
 
 use crate::memory::{Content, Entry, MemoryLedger};
 use indelible::domain::bucket::Bucket;
-use indelible::domain::position::TopicPartition;
+use indelible::domain::position::{Offset, TopicPartition};
 use indelible::domain::seen::{Expired, Generation, Tier};
 use indelible::store::keys::Keyspace;
 use indelible::store::link::{Link, Patience, Target};
 use indelible::store::redis_ledger::RedisLedger;
-use indelible::store::{Caps, Flush, Ledger, Outcome, Retention, StoreError};
+use indelible::store::{Caps, Flush, Ledger, Outcome, Priced, Retention, StoreError};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
@@ -139,6 +139,10 @@ impl Pair {
             let mut flush = log.flush(bucket, from, to, &offsets);
             flush.seen.iter_mut().for_each(|seen| seen.spread %= self.spread);
             flush.delta.outputs.shuffle(&mut self.rng);
+            if self.rng.random_bool(0.4) {
+                let offsets = offsets.iter().map(|offset| Offset(*offset as i64)).collect();
+                flush.prices = Some(Priced { version: "v".into(), offsets });
+            }
             flush.expire = self.expired.take().or_else(|| {
                 let generation = Generation(START_MS / DAY_MS + self.rng.random_range(0..5));
                 Some(Expired { generation, tier: Tier::SMALLEST, part: 0 }).filter(|_| self.rng.random_bool(0.05))

@@ -9,13 +9,15 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::Point;
 
-const NAMES: [(&str, Point); 10] = [
+const NAMES: [(&str, Point); 12] = [
     ("after_poll", Point::AfterPoll),
     ("before_script", Point::BeforeScript),
     ("after_script_sent", Point::AfterScriptSent),
     ("after_reply", Point::AfterReply),
     ("before_letter_ack", Point::BeforeLetterAck),
     ("after_letter_ack", Point::AfterLetterAck),
+    ("before_rated", Point::BeforeRated),
+    ("after_rated_ack", Point::AfterRatedAck),
     ("after_notice_ack", Point::AfterNoticeAck),
     ("in_revoke", Point::InRevoke),
     ("in_assign", Point::InAssign),
