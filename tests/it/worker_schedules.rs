@@ -105,9 +105,12 @@ impl Ledger for Flaky {
     }
 }
 
+/// Partition, offset and reason.
+type Letter = (i32, i64, &'static str);
+
 /// The partition, offset and reason of every dead letter.
 #[derive(Default, Clone)]
-struct Letters(Arc<Mutex<BTreeSet<(i32, i64, &'static str)>>>);
+struct Letters(Arc<Mutex<BTreeSet<Letter>>>);
 
 impl DeadLetters for Letters {
     async fn send(&self, rejected: &Rejected, _: TimeMs) -> Result<(), String> {
