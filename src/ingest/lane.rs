@@ -209,6 +209,11 @@ impl Lane {
         self.end.map_or(0, |end| (end.0 - counted.0).max(0))
     }
 
+    /// The last record that was read; none where nothing is known of it.
+    pub fn last_read(&self) -> Option<(Offset, Fingerprint)> {
+        self.read.last()
+    }
+
     /// The next offset to read.
     pub fn next(&self) -> Offset {
         self.read.next()

@@ -1,5 +1,6 @@
 //! One membership of the consumer group: one task, one match, the only place that decides order.
 
+mod look_back;
 mod wellbeing;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use super::record::{Chunk, Record};
 use super::source::{Source, SourceEvent};
 use super::start::start;
 use super::worker::Worker;
+use look_back::Looked;
 
 /// The worker says that it is well at least this often.
 const RENEW: Duration = Duration::from_secs(10);
@@ -55,6 +57,8 @@ pub(super) struct Session<'w, L, D> {
     in_flight_bytes: BTreeMap<TopicPartition, usize>,
     probe: JoinSet<Probed>,
     probes: u32,
+    look_backs: JoinSet<Looked>,
+    looked_at: Option<TopicPartition>,
     next_probe: Instant,
     /// When Kafka last said where its partitions end.
     heard: Instant,
@@ -77,6 +81,8 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             in_flight_bytes: BTreeMap::new(),
             probe: JoinSet::new(),
             probes: 0,
+            look_backs: JoinSet::new(),
+            looked_at: None,
             next_probe: clock::instant(),
             heard: clock::instant(),
             trouble: None,
@@ -100,6 +106,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
                 () = shutdown.cancelled() => return Ok(()),
                 Some(landed) = self.jobs.join_next() => self.land(landed)?,
                 Some(answer) = self.probe.join_next() => self.note_ends(answer)?,
+                Some(answer) = self.look_backs.join_next() => self.note_look_back(answer)?,
                 // What shutdown cuts short is seen at the top of the next round.
                 event = self.source.events.recv(), if takes_more => {
                     shutdown.run_until_cancelled(self.handle(event)).await.unwrap_or(Ok(()))?;
@@ -259,6 +266,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     pub(super) async fn close(mut self) -> Result<(), Failure> {
         self.jobs.shutdown().await;
         self.probe.shutdown().await;
+        self.look_backs.shutdown().await;
         for partition in self.lanes.keys() {
             self.worker.tools.metrics.lag_gone(&partition.topic, partition.partition);
         }
@@ -321,6 +329,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         if self.probe.is_empty() {
             let check = self.probes.is_multiple_of(PROBES_PER_CHECK);
             self.probes = self.probes.wrapping_add(1);
+            if check {
+                self.look_back();
+            }
             let (client, tools) = (self.source.client(), Arc::clone(tools));
             let partitions: Vec<_> = self.lanes.keys().cloned().collect();
             self.probe.spawn(async move {

@@ -106,7 +106,7 @@ async fn other_record(
 }
 
 /// The fingerprints of the records at these offsets; those that are no longer there are left out.
-async fn fingerprints(
+pub(super) async fn fingerprints(
     kafka: &ClientConfig,
     partition: TopicPartition,
     offsets: Vec<Offset>,
