@@ -107,7 +107,9 @@ impl Ledger for Flaky {
 
 /// The partition, offset and reason of every dead letter.
 #[derive(Default, Clone)]
-struct Letters(Arc<Mutex<BTreeSet<(i32, i64, &'static str)>>>);
+struct Letters(Arc<Mutex<BTreeSet<Letter>>>);
+
+type Letter = (i32, i64, &'static str);
 
 impl DeadLetters for Letters {
     async fn send(&self, rejected: &Rejected, _: TimeMs) -> Result<(), String> {
