@@ -187,9 +187,9 @@ fn tell(
 ) -> JoinHandle<()> {
     let (kafka, channels, shutdown) = (config.kafka.clone(), channels.clone(), shutdown.clone());
     tokio::spawn(async move {
-        if shutdown.run_until_cancelled(topics::prepare_notices(&kafka, &channels)).await.is_some() {
-            sender.run(&shutdown).await;
-        }
+        // Side by side: a broker that does not answer questions about topics may take records all the same.
+        let prepared = shutdown.run_until_cancelled(topics::prepare_notices(&kafka, &channels));
+        tokio::join!(prepared, sender.run(&shutdown));
     })
 }
 

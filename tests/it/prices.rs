@@ -228,7 +228,7 @@ fn a_price_file_with_faults_ends_every_command_with_64_and_all_of_them() {
     let text = "[[price]]\nprovider = \"p\"\nmodel = \"m\"\ninput = \"-1\"\nouptut = \"2\"\n";
     let path = file(dir.path(), "prices.toml", text).display().to_string();
     let absent = dir.path().join("absent.toml").display().to_string();
-    for args in [&["config", "check"][..], &["serve"], &["price", "-"], &["emit", "-"], &["healthcheck"]] {
+    for args in [&["config", "check"][..], &["serve"], &["price", "-"], &["emit", "-"]] {
         let (code, _, stderr) = run(args, &[("INDELIBLE_PRICES", &path)], "");
         assert_eq!(code, Some(64), "{args:?}: {stderr}");
         for fault in ["line 1: [[price]] has no `output`", "line 4: `input` is \"-1\"", "line 5: [[price]] has a key"] {

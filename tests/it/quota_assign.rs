@@ -203,7 +203,7 @@ fn a_command_assigns_and_shows() {
 
     let (code, stdout, stderr) = command(&["quota", "assign", "acme", "--inherit"], &env);
     assert_eq!((code, field(&deployment, "tenant").ends_with(" inherit")), (Some(0), true), "{stderr}");
-    assert!(stdout.contains("in force: no plan, by default"), "{stdout}");
+    assert!(stdout.contains("in force: no plan, since "), "{stdout}");
     let (code, stdout, _) = command(&["quota", "show", "acme", "--user", "nobody"], &env);
     assert_eq!(code, Some(0));
     assert!(stdout.contains("soft 1000000, hard none") && stdout.contains("nothing is assigned"), "{stdout}");

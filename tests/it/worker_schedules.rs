@@ -105,11 +105,12 @@ impl Ledger for Flaky {
     }
 }
 
+/// Partition, offset and reason.
+type Letter = (i32, i64, &'static str);
+
 /// The partition, offset and reason of every dead letter.
 #[derive(Default, Clone)]
 struct Letters(Arc<Mutex<BTreeSet<Letter>>>);
-
-type Letter = (i32, i64, &'static str);
 
 impl DeadLetters for Letters {
     async fn send(&self, rejected: &Rejected, _: TimeMs) -> Result<(), String> {

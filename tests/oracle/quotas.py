@@ -95,11 +95,14 @@ class Assignments:
 
     def __init__(self) -> None:
         self._by_instant: dict[int, Assignment] = {}
+        # Those that were superseded, too: each may have been in force for a while.
+        self.ever: set[Assignment] = set()
 
     def add(self, event: Event) -> None:
         """In any order, and as often as one likes."""
         assigned = event.assigned
         new = Assignment(event.time_ns // 1_000_000, event.source, event.id, assigned.effective_ms, assigned)
+        self.ever.add(new)
         known = self._by_instant.get(assigned.effective_ms)
         if known is None or _order(new) > _order(known):
             self._by_instant[assigned.effective_ms] = new
@@ -132,7 +135,7 @@ def candidates(plans: Plans, tenant: Assignments, user: Assignments | None, end_
     of_user = user is not None
 
     def begun(assignments: Assignments) -> Iterable[Assigned | None]:
-        return [None, *(one.assigned for one in assignments.all() if one.effective_ms < end_ms)]
+        return [None, *(one.assigned for one in assignments.ever if one.effective_ms < end_ms)]
 
     def by_plan(name: str | None) -> Held | None:
         plan = plans.default if name is None else plans.by_name.get(name)

@@ -85,6 +85,9 @@ class Quotas(unittest.TestCase):
         self.assertEqual({one.plan for one in held}, {"free", None})
         user.add(assign("b", "2026-11-01T00:00:00Z", userId="alice", plan="gone"))
         self.assertIn(None, candidates(plans(), tenant, user, 1 << 62))
+        # What is superseded for its instant may have been counted by before.
+        user.add(assign("c", "2026-11-02T00:00:00Z", effectiveFrom="2026-11-01T00:00:00Z", plan="free"))
+        self.assertIn(None, candidates(plans(), tenant, user, 1 << 62))
 
 
     def test_a_state_is_that_of_the_day_on_which_the_soft_limit_was_reached(self) -> None:
