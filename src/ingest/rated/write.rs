@@ -13,7 +13,7 @@ use crate::ingest::job::{Tools, Tries};
 use crate::ops::crash::{self, Point};
 use crate::ops::metrics::Audited;
 use crate::pricing::Table;
-use crate::store::{Flush, Ledger, Standing};
+use crate::store::{Flush, Ledger, Standing, Unrated};
 
 use super::Audit;
 use super::message::Message;
@@ -45,11 +45,19 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         Ok(())
     }
 
-    /// Writes what was counted before a restart, by the price table of then.
+    /// Writes what was counted before a restart, by the price table of then. Redis may have gone back since it was said
+    /// to be owed, or another worker may have written it: then what is stored is asked again, by a new session.
     pub(in crate::ingest) async fn write_again(&self, again: Vec<Again>) -> Result<(), Failure> {
         let Some(audit) = self.audit.as_ref().filter(|_| !again.is_empty()) else { return Ok(()) };
+        let partition = again[0].record.partition();
+        let standing = self.insist("watermarks", || self.ledger.standing(partition)).await?;
         let (mut messages, mut skipped) = (Vec::with_capacity(again.len()), 0);
         for Again { record, event, prices } in &again {
+            let bucket = Bucket::of(&event.tenant).index();
+            if !standing.unrated[bucket].as_ref().is_some_and(|unrated| owes(unrated, record.offset(), prices)) {
+                let stored = standing.watermarks[bucket].map_or_else(|| "absent".to_owned(), |at| at.to_string());
+                return Err(Failure::WatermarkMoved { partition: partition.clone(), stored });
+            }
             match &event.body {
                 // It was rated and counted, so it can be rated.
                 Body::Usage(usage) => match prices.rate(usage, event.time) {
@@ -132,6 +140,10 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         let text = self.insist("prices", || self.ledger.prices(version)).await?;
         Ok(text.and_then(|text| Table::parse(&text).ok()).map(Arc::new))
     }
+}
+
+fn owes(Unrated { priced, .. }: &Unrated, offset: Offset, prices: &Table) -> bool {
+    priced.version == *prices.version() && priced.offsets.binary_search(&offset).is_ok()
 }
 
 fn no_json(error: serde_json::Error) -> Failure {
