@@ -1,4 +1,4 @@
-//! A price file that changes while the program runs, against Apache Kafka and Redis.
+//! Files of prices and plans that change while the program runs, against Apache Kafka and Redis.
 
 use std::fs;
 use std::time::Duration;
@@ -36,17 +36,17 @@ fn costs(running: &Running, month: DateTime<Utc>) -> (String, String, i64) {
     (text(&sum["cost"]), text(&sum["charge"]), sum["unpricedRequests"].as_i64().expect("a count"))
 }
 
-fn reloads(running: &Running, outcome: &str) -> f64 {
-    let series = format!("indelible_reloads_total{{file=\"prices\",outcome=\"{outcome}\"}}");
+fn reloads(running: &Running, file: &str, outcome: &str) -> f64 {
+    let series = format!("indelible_reloads_total{{file=\"{file}\",outcome=\"{outcome}\"}}");
     running.metric(&series).unwrap_or_else(|| panic!("no {series}"))
 }
 
 /// Reads the file again and waits until that has ended so.
 #[track_caller]
-fn reload(running: &mut Running, outcome: &str) {
-    let before = reloads(running, outcome);
+fn reload(running: &mut Running, file: &str, outcome: &str) {
+    let before = reloads(running, file, outcome);
     running.child.hang_up();
-    eventually(SOON, outcome, || (reloads(running, outcome) > before).then_some(()));
+    eventually(SOON, outcome, || (reloads(running, file, outcome) > before).then_some(()));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_reload_changes_what_later_events_cost_and_nothing_that_was_counted() {
 
     // A file with faults leaves in place what was there, and every fault is told.
     write("[[price]]\nprovider = \"acme\"\nmodel = \"m\"\ninput = \"dear\"\noutptu = \"0\"\n");
-    reload(&mut running, "failed");
+    reload(&mut running, "prices", "failed");
     let log = running.child.output();
     for words in ["ERROR", "has faults", "line 1: [[price]] has no `output`", "line 4: `input`", "line 5: "] {
         assert!(log.contains(words), "{words} in {log}");
@@ -81,13 +81,13 @@ fn a_reload_changes_what_later_events_cost_and_nothing_that_was_counted() {
 
     // A good one applies to what comes later, in the worker and in the API.
     write(&format!("markup = \"50\"\n{}", price("m", None, "4")));
-    reload(&mut running, "ok");
+    reload(&mut running, "prices", "ok");
     assert_eq!(costs(&running, now), dollars("2", "2", 0));
     assert_ne!(version(&running), old);
     assert!(running.child.output().contains(&version(&running)));
     count(&usage("3", now, "m", json!({})));
     assert_eq!(costs(&running, now), dollars("6", "8", 0));
-    assert_eq!((reloads(&running, "ok"), reloads(&running, "failed")), (1.0, 1.0));
+    assert_eq!((reloads(&running, "prices", "ok"), reloads(&running, "prices", "failed")), (1.0, 1.0));
 
     // What was counted is counted once, whatever it would cost now.
     count(&usage("1", now, "m", json!({})));
@@ -157,4 +157,41 @@ fn what_has_no_price_and_what_is_priced_otherwise_is_told() {
             {"model": "m", "requests": 1, "given": usd("0.5"), "expected": usd("1"), "difference": usd("-0.5")},
         ])
     );
+}
+
+fn plan(hard: &str) -> String {
+    format!("[plans.pro.user]\ntokens = {{ hard = {hard} }}\n")
+}
+
+#[test]
+fn a_plan_that_changes_holds_at_once_and_one_with_faults_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("plans.toml");
+    let write = |text: &str| fs::write(&path, text).expect("a file");
+    write(&plan("2_000_000"));
+    let deployment = Deployment::new(1).set("INDELIBLE_PLANS", &path.display().to_string());
+    let mut running = deployment.serve();
+    deployment.emit(&usage("1", Utc::now(), "m", json!({})));
+    deployment.await_counted();
+    let put = running.put("/v1/tenants/acme/users/alice/quota", r#"{"plan": "pro"}"#);
+    assert_eq!((put.status, put.json()["inForce"]["plan"].as_str()), (200, Some("pro")), "{put:?}");
+    let quota = |running: &Running| {
+        let quota = running.get("/v1/tenants/acme/users/alice/quota").json();
+        (quota["plan"].clone(), quota["tokens"]["hard"].clone(), quota["state"].clone())
+    };
+    assert_eq!(quota(&running), (json!("pro"), json!(2_000_000), json!("within")));
+
+    write("[plans.pro.user]\ntokens = { hard = 0 }\n[plans.pro.usr]\n");
+    reload(&mut running, "plans", "failed");
+    let log = running.child.output();
+    for words in ["ERROR", "has faults", "line 2", "line 3"] {
+        assert!(log.contains(words), "{words} in {log}");
+    }
+    assert_eq!(quota(&running), (json!("pro"), json!(2_000_000), json!("within")));
+
+    write(&plan("1_000_000"));
+    reload(&mut running, "plans", "ok");
+    assert_eq!(quota(&running), (json!("pro"), json!(1_000_000), json!("blocked")));
+    let allowed = running.get("/v1/tenants/acme/users/alice/allow?tokens=1").json();
+    assert_eq!((&allowed["allowed"], &allowed["remainingTokens"]), (&json!(false), &json!(0)), "{allowed}");
 }
