@@ -247,7 +247,7 @@ def compare_strangers(snapshot: Snapshot, strange: list[str], fold: Fold, differ
 
 def _is_bookkeeping(key: Key) -> bool:
     # What each holds is compared elsewhere, or says who works at the moment.
-    names = ("state", "tombstones", "outbox", "outbox-lease", "outbox-webhook")
+    names = ("state", "tombstones", "outbox", "outbox-lease", "webhook", "webhook-due", "webhook-lease")
     if key in names or key.startswith(("mismatches:", "prices:")):
         return True
     return re.fullmatch(r"seen:-?[0-9]+:[0-9]:[0-9]+", key) is not None
