@@ -31,6 +31,8 @@ impl Bench {
         let prices = dir.path().join("prices.toml");
         write_prices(&prices, 3);
         let deployment = Deployment::new(PARTITIONS)
+            // The group waits no longer than that for a worker that was killed.
+            .set("INDELIBLE_KAFKA_PROPERTIES", "session.timeout.ms=3000,heartbeat.interval.ms=500")
             .set("INDELIBLE_RATED_TOPIC", &topic)
             .set("INDELIBLE_PRICES", prices.to_str().expect("a path in UTF-8"));
         Self { deployment, topic, dir, sent: 0 }
