@@ -16,6 +16,7 @@ use rdkafka::{ClientConfig, Message};
 
 use crate::domain::calendar::TimeMs;
 use crate::domain::ids::UserId;
+use crate::ingest::cloudevent::CONTENT_TYPE;
 use crate::ingest::decode::{Bounds, Incoming, decode};
 use crate::ops::clock;
 
@@ -23,8 +24,6 @@ use super::settings::Config;
 
 /// How long Kafka may take to acknowledge a record.
 const DELIVERY: Duration = Duration::from_secs(60);
-/// The media type of an event in CloudEvents' structured mode.
-const CLOUDEVENT: &str = "application/cloudevents+json; charset=UTF-8";
 
 /// Produces events and counts their acknowledgements.
 pub struct Emitter {
@@ -125,7 +124,7 @@ impl Emitter {
 /// A CloudEvent says what it is; a bare record has no header.
 fn header_of(line: &[u8]) -> Option<&'static str> {
     let is_cloudevent = line.windows(13).any(|part| part == b"\"specversion\"");
-    is_cloudevent.then_some(CLOUDEVENT)
+    is_cloudevent.then_some(CONTENT_TYPE)
 }
 
 /// Reads `file`, or standard input for `-`, and produces every line.

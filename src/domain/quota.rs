@@ -46,6 +46,8 @@ impl Limit {
 
 /// The most warning thresholds of one set of limits.
 pub const MAX_THRESHOLDS: usize = 16;
+/// The largest warning threshold, in percent.
+pub const MAX_PERCENT: u16 = 1000;
 /// Where limits name none: percent of [`Limit::base`].
 pub const THRESHOLDS: [u16; 4] = [50, 80, 90, 100];
 
@@ -56,7 +58,7 @@ pub struct Limits {
     pub cost: Limit,
     /// How long a soft limit may be passed, in milliseconds, 0 or more; none for until the month's end.
     pub grace_ms: Option<i64>,
-    /// Percents of [`Limit::base`] that are warned of, ascending, 1 to 1000.
+    /// Percents of [`Limit::base`] that are warned of, ascending, 1 to [`MAX_PERCENT`].
     pub thresholds: Vec<u16>,
 }
 

@@ -12,10 +12,10 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::delta::Scope;
 use crate::domain::ids::{Source, UserId};
 
+use super::cloudevent::CONTENT_TYPE;
+
 /// One send, the producer's own retries included.
 const SEND: Duration = Duration::from_secs(5);
-/// The media type of an event in CloudEvents' structured mode.
-const CLOUDEVENT: &str = "application/cloudevents+json; charset=UTF-8";
 
 /// Writes quota events, each acknowledged by all in-sync replicas.
 pub struct KafkaAssigner {
@@ -47,7 +47,7 @@ impl KafkaAssigner {
         let failed = |error: KafkaError| format!("{}: {error}", self.topic);
         let producer = self.producer().map_err(failed)?;
         let key = format!("{}:{}", scope.tenant, scope.user.as_ref().map_or("", UserId::as_str));
-        let content_type = Header { key: "content-type", value: Some(CLOUDEVENT) };
+        let content_type = Header { key: "content-type", value: Some(CONTENT_TYPE) };
         let record = FutureRecord::to(&self.topic)
             .key(&key)
             .payload(event)

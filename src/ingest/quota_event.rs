@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::cloudevent::CloudEvent;
 use super::decode::{Bounds, Incoming, Reason, Reject, decode};
 use crate::domain::calendar::TimeMs;
 use crate::domain::delta::Scope;
@@ -35,17 +35,6 @@ pub struct Name {
     pub time: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    r#type: &'static str,
-    source: &'a str,
-    id: &'a str,
-    time: String,
-    datacontenttype: &'static str,
-    data: &'a RawValue,
-}
-
 /// The event that gives `scope` a quota, in CloudEvents' structured mode, and what a worker will keep of it. `quota` is
 /// the event's data without `tenantId` and `userId`.
 ///
@@ -53,15 +42,8 @@ struct CloudEvent<'a> {
 /// [`Reject`], as the decoder names the fault; a field that it does not know is one.
 pub fn quota_event(scope: &Scope, quota: &[u8], name: &Name) -> Result<(Assignment, String), Reject> {
     let data = data(scope, quota)?;
-    let event = CloudEvent {
-        specversion: "1.0",
-        r#type: TYPE,
-        source: name.source.as_str(),
-        id: name.id.as_str(),
-        time: name.time.to_rfc3339_opts(SecondsFormat::Millis, true),
-        datacontenttype: "application/json",
-        data: &data,
-    };
+    let time = name.time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let event = CloudEvent::new(TYPE, name.source.as_str(), name.id.as_str(), time, &data);
     let event = serde_json::to_string(&event).map_err(not_json)?;
     let timestamp = Some(TimeMs::of(name.time));
     let read = decode(&Incoming { value: Some(event.as_bytes()), headers: &[], timestamp }, &BOUNDS)?;

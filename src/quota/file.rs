@@ -25,12 +25,10 @@ use toml::de::{DeTable, DeValue};
 
 use crate::domain::event::MAX_COUNT;
 use crate::domain::ids::PlanName;
-use crate::domain::quota::{Limit, Limits, MAX_THRESHOLDS};
+use crate::domain::quota::{Limit, Limits, MAX_PERCENT, MAX_THRESHOLDS};
 
 use super::plans::{Plan, Plans};
 
-/// The largest threshold, in percent.
-const MAX_PERCENT: u16 = 1000;
 /// A dollar has so many decimal places that a nano-dollar resolves.
 const PLACES: usize = 9;
 const NANOS: i64 = 1_000_000_000;

@@ -71,6 +71,8 @@ const PURE: &[&str] = &[
     "src/ingest/letters/",
     "src/ingest/rated/message.rs",
     "src/ingest/rated/owed.rs",
+    "src/ingest/cloudevent.rs",
+    "src/ingest/quota_event.rs",
 ];
 const NOT_PURE: &[&str] = &["tokio", "tokio_util", "futures", "rdkafka", "redis", "tracing"];
 

@@ -8,10 +8,8 @@ use super::reason::{Reason, Reject, quote};
 use crate::domain::calendar::TimeMs;
 use crate::domain::event::Assigned;
 use crate::domain::ids::PlanName;
-use crate::domain::quota::{Grant, Limit, Limits, MAX_THRESHOLDS, THRESHOLDS};
+use crate::domain::quota::{Grant, Limit, Limits, MAX_PERCENT, MAX_THRESHOLDS, THRESHOLDS};
 
-/// The largest threshold, in percent.
-const MAX_PERCENT: i64 = 1000;
 /// The longest grace, 366 days: a longer one is in another unit.
 const MAX_GRACE_SECONDS: i64 = 366 * 86_400;
 
@@ -89,8 +87,8 @@ fn thresholds(field: Field<'_>) -> Result<Vec<u16>, Reject> {
         return Err(field.invalid(&format!("has {} percents; send at most {MAX_THRESHOLDS}", all.len())));
     }
     let percent = |json: &&RawValue| {
-        let percent = count(json.get()).ok().filter(|percent| (1..=MAX_PERCENT).contains(percent));
-        let percent = percent.and_then(|percent| u16::try_from(percent).ok());
+        let percent = count(json.get()).ok().and_then(|percent| u16::try_from(percent).ok());
+        let percent = percent.filter(|percent| (1..=MAX_PERCENT).contains(percent));
         percent.ok_or_else(|| {
             let what = quote(json.get());
             field.invalid(&format!("holds {what}; send percents, each a whole number from 1 to {MAX_PERCENT}"))

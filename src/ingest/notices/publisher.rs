@@ -7,12 +7,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::domain::calendar::TimeMs;
+use crate::ingest::cloudevent::CONTENT_TYPE;
 use crate::ingest::dead_letter::dead_letter_topic;
 use crate::ingest::letters::header;
 use crate::store::Pending;
-
-/// CloudEvents' structured mode.
-pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// One send, the producer's own retries included.
 const SEND: Duration = Duration::from_secs(10);

@@ -20,9 +20,10 @@ use ring::hmac;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::domain::calendar::TimeMs;
+use crate::ingest::cloudevent;
 use crate::store::Pending;
 
-use super::{Receiver, Secret, publisher};
+use super::{Receiver, Secret};
 
 /// From the look-up of the name to the answer's headers; its body is not read.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -74,7 +75,7 @@ impl Webhook {
     pub async fn post(&self, notice: &Pending, now: TimeMs) -> Result<(), Refusal> {
         let timestamp = now.0.div_euclid(1000);
         let request = Request::post(self.url.clone())
-            .header(CONTENT_TYPE, publisher::CONTENT_TYPE)
+            .header(CONTENT_TYPE, cloudevent::CONTENT_TYPE)
             .header(USER_AGENT, concat!("indelible/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", &notice.id)
             .header("webhook-timestamp", timestamp)

@@ -11,7 +11,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::RatedTopic;
-use super::message::{CONTENT_TYPE, Message};
+use super::message::Message;
+use crate::ingest::cloudevent::CONTENT_TYPE;
 
 /// One send, the producer's own retries included.
 const SEND: Duration = Duration::from_secs(30);

@@ -9,11 +9,9 @@ use crate::domain::event::{Event, Usage};
 use crate::domain::ids::{EventId, Tool};
 use crate::domain::money::NanoDollars;
 use crate::domain::rated::Rated;
+use crate::ingest::cloudevent::CloudEvent;
 use crate::ingest::record::Record;
 use crate::pricing::Table;
-
-/// The header `content-type` of every record.
-pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// A record of the rated topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +21,6 @@ pub struct Message {
     pub value: Vec<u8>,
     /// That of the record which the request came in.
     pub timestamp: Option<TimeMs>,
-}
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    specversion: &'static str,
-    r#type: &'static str,
-    source: &'a str,
-    id: &'a str,
-    time: String,
-    datacontenttype: &'static str,
-    data: Data<'a>,
 }
 
 #[derive(Serialize)]
@@ -125,35 +112,30 @@ impl Message {
         prices: &Table,
     ) -> Result<Self, serde_json::Error> {
         let place = record.partition();
-        let value = serde_json::to_vec(&Envelope {
-            specversion: "1.0",
-            r#type: "ai.usage.rated.v1",
-            source: event.source.as_str(),
-            id: event.id.as_str(),
-            time: event.time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-            datacontenttype: "application/json",
-            data: Data {
-                tenant_id: event.tenant.as_str(),
-                user_id: event.user.as_ref().map(|user| user.as_str()),
-                assistant: usage.assistant.as_str(),
-                provider: usage.provider.as_ref().map(|provider| provider.as_str()),
-                model: usage.model.as_str(),
-                tokens_in: usage.tokens_in,
-                tokens_out: usage.tokens_out,
-                cached_tokens: usage.cached_tokens,
-                cache_write_tokens: usage.cache_write_tokens,
-                reasoning_tokens: usage.reasoning_tokens,
-                tool_invocations: Tools(&usage.tools),
-                latency_ms: usage.latency_ms,
-                cost: Amount::of(rated.cost),
-                charge: Amount::of(rated.charge),
-                unpriced: rated.unpriced,
-                price: price(prices, usage, event.time),
-                topic: &place.topic,
-                partition: place.partition,
-                offset: record.offset().0,
-            },
-        })?;
+        let data = Data {
+            tenant_id: event.tenant.as_str(),
+            user_id: event.user.as_ref().map(|user| user.as_str()),
+            assistant: usage.assistant.as_str(),
+            provider: usage.provider.as_ref().map(|provider| provider.as_str()),
+            model: usage.model.as_str(),
+            tokens_in: usage.tokens_in,
+            tokens_out: usage.tokens_out,
+            cached_tokens: usage.cached_tokens,
+            cache_write_tokens: usage.cache_write_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            tool_invocations: Tools(&usage.tools),
+            latency_ms: usage.latency_ms,
+            cost: Amount::of(rated.cost),
+            charge: Amount::of(rated.charge),
+            unpriced: rated.unpriced,
+            price: price(prices, usage, event.time),
+            topic: &place.topic,
+            partition: place.partition,
+            offset: record.offset().0,
+        };
+        let (source, id) = (event.source.as_str(), event.id.as_str());
+        let time = event.time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let value = serde_json::to_vec(&CloudEvent::new("ai.usage.rated.v1", source, id, time, data))?;
         Ok(Self { id: event.id.clone(), value, timestamp: record.timestamp() })
     }
 }
