@@ -26,7 +26,7 @@ use crate::domain::quota::Assignment;
 use crate::ingest::assigner::KafkaAssigner;
 use crate::ingest::dead_letter::KafkaDeadLetters;
 use crate::ingest::decode::Reason;
-use crate::ingest::job::{Tools, Trouble};
+use crate::ingest::job::Tools;
 use crate::ingest::limits::Limits;
 use crate::ingest::notices::Channels;
 use crate::ingest::notices::publisher::Publisher;
@@ -36,6 +36,7 @@ use crate::ingest::quota_event;
 use crate::ingest::rated::Audit;
 use crate::ingest::rated::kafka::KafkaRated;
 use crate::ingest::topics;
+use crate::ingest::trouble::Trouble;
 use crate::ingest::worker::Worker;
 use crate::ops::health::{Health, Latch};
 use crate::ops::metrics::Metrics;
@@ -194,12 +195,14 @@ fn tell(
 }
 
 /// How a consumer is set where INDELIBLE_KAFKA_PROPERTIES does not say otherwise.
-const PREFERRED: [(&str, &str); 7] = [
+const PREFERRED: [(&str, &str); 8] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("queued.max.messages.kbytes", "8192"),
     // Of each partition at once, still compressed: what it holds counts as one piece, however much that is.
     ("fetch.message.max.bytes", "131072"),
     ("fetch.wait.max.ms", "50"),
+    // Of a full queue: the library's own second is far longer than it takes to empty it.
+    ("fetch.queue.backoff.ms", "10"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("statistics.interval.ms", "1000"),
     ("check.crcs", "true"),

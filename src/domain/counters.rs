@@ -1,6 +1,6 @@
 //! The sums: what one (assistant, model) used, and what a month holds.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::calendar::TimeMs;
 use super::event::Usage;
@@ -120,10 +120,12 @@ pub struct Others {
 }
 
 /// One month of one user or tenant. Totals and every breakdown are sums over the groups.
+///
+/// Sorted lists: mostly there is little in them, and there is one of these for every user that a batch counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MonthUsage {
-    pub groups: BTreeMap<Group, Counters>,
-    pub tools: BTreeMap<Tool, i64>,
+    pub groups: LiteMap<Group, Counters>,
+    pub tools: LiteMap<Tool, i64>,
 }
 
 impl MonthUsage {
@@ -201,7 +203,7 @@ impl DayUsage {
 pub struct MonthSums {
     pub usage: MonthUsage,
     /// By day of the month, from 1.
-    pub days: BTreeMap<u32, DayUsage>,
+    pub days: LiteMap<u32, DayUsage>,
     /// Of a tenant: requests of users for whom there is no room. They share the month of [`UserId::other`].
     pub crowd: i64,
     /// Of a tenant: the sum over its days, kept beside them because a flush reads only the days that it adds to. Of a

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Datelike;
+use hashbrown::HashMap;
 
 use super::calendar::{Month, TimeMs};
 use super::counters::{Added, Counters, DayUsage, Group, Mismatch, Overflow, Step, add};
@@ -41,11 +42,18 @@ pub struct OutputChange {
 /// What a run of events of one bucket adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
-    pub months: BTreeMap<(Scope, Month), Added>,
+    pub tenants: HashMap<(TenantId, Month), OfTenant>,
     pub outputs: Vec<OutputChange>,
     pub assigned: Vec<(Scope, Assignment)>,
     /// By month and model, of all tenants of the bucket.
     pub mismatches: BTreeMap<(Month, Model), Mismatch>,
+}
+
+/// What is added to a tenant's month, and to those of its users.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OfTenant {
+    pub added: Added,
+    pub users: HashMap<UserId, Added>,
 }
 
 /// One event with what it is counted by.
@@ -58,6 +66,16 @@ pub struct Counted<'a> {
 }
 
 impl Delta {
+    /// Every month that it adds to: of the tenants as a whole and of their users.
+    pub fn months(&self) -> impl Iterator<Item = (Scope, Month, &Added)> {
+        self.tenants.iter().flat_map(|((tenant, month), of_tenant)| {
+            let scope = |user| Scope { tenant: tenant.clone(), user };
+            let users = of_tenant.users.iter().map(move |(user, added)| (scope(Some(user.clone())), *month, added));
+            let whole = (Scope { tenant: tenant.clone(), user: None }, *month, &of_tenant.added);
+            std::iter::once(whole).chain(users)
+        })
+    }
+
     /// Folds events in the order of the log.
     ///
     /// # Errors
@@ -84,29 +102,15 @@ impl Delta {
     }
 
     fn add_usage(&mut self, event: &Event, usage: &Usage, rated: &Rated) -> Result<(), Overflow> {
+        let Some(user) = &event.user else { return Ok(()) };
         let month = Month::of(event.time);
-        let counters = Counters::of(usage, rated);
-        let Rated { cost, charge, .. } = *rated;
-        let spent = Spent { tokens: counters.total_tokens()?, cost: cost.0 };
-        let day = DayUsage { requests: 1, tokens: spent.tokens, cost, charge };
-        for user in event.user.iter().cloned().map(Some).chain([None]) {
-            let is_tenant = user.is_none();
-            let scope = Scope { tenant: event.tenant.clone(), user };
-            let added = self.months.entry((scope, month)).or_default();
-            added.steps.push(Step { spent, at: TimeMs::of(event.time) });
-            let sums = &mut added.sums;
-            let group = Group { assistant: usage.assistant.clone(), model: usage.model.clone() };
-            sums.usage.groups.entry(group).or_default().add(&counters)?;
-            for (tool, calls) in &usage.tools {
-                add(sums.usage.tools.entry(tool.clone()).or_default(), *calls)?;
-            }
-            sums.days.entry(event.time.day()).or_default().add(&day)?;
-            if is_tenant {
-                sums.total.get_or_insert_default().add(spent)?;
-            }
-        }
+        let request = Request::of(event, usage, rated)?;
+        let tenant = self.tenants.entry((event.tenant.clone(), month)).or_default();
+        request.add_to(&mut tenant.added)?;
+        tenant.added.sums.total.get_or_insert_default().add(request.step.spent)?;
+        request.add_to(tenant.users.entry_ref(user).or_default())?;
         if let Some(expected) = rated.mismatch {
-            let more = Mismatch { requests: 1, given: cost, expected };
+            let more = Mismatch { requests: 1, given: rated.cost, expected };
             self.mismatches.entry((month, usage.model.clone())).or_default().add(&more);
         }
         Ok(())
@@ -122,5 +126,35 @@ impl Delta {
             time: TimeMs::of(event.time),
             log_time,
         });
+    }
+}
+
+/// One request as what it adds: to its user and to its tenant the same.
+struct Request<'a> {
+    usage: &'a Usage,
+    counters: Counters,
+    step: Step,
+    day: (u32, DayUsage),
+}
+
+impl<'a> Request<'a> {
+    fn of(event: &Event, usage: &'a Usage, rated: &Rated) -> Result<Self, Overflow> {
+        let counters = Counters::of(usage, rated);
+        let Rated { cost, charge, .. } = *rated;
+        let spent = Spent { tokens: counters.total_tokens()?, cost: cost.0 };
+        let day = DayUsage { requests: 1, tokens: spent.tokens, cost, charge };
+        let step = Step { spent, at: TimeMs::of(event.time) };
+        Ok(Self { usage, counters, step, day: (event.time.day(), day) })
+    }
+
+    fn add_to(&self, added: &mut Added) -> Result<(), Overflow> {
+        added.steps.push(self.step);
+        let sums = &mut added.sums;
+        let group = Group { assistant: self.usage.assistant.clone(), model: self.usage.model.clone() };
+        sums.usage.groups.entry(group).or_default().add(&self.counters)?;
+        for (tool, calls) in &self.usage.tools {
+            add(sums.usage.tools.entry(tool.clone()).or_default(), *calls)?;
+        }
+        sums.days.entry(self.day.0).or_default().add(&self.day.1)
     }
 }

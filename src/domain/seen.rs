@@ -9,83 +9,6 @@ use super::calendar::TimeMs;
 use super::event::{Assigned, Body, Event, Output, Usage};
 use super::quota::{Grant, Limit, Limits};
 
-/// One of the sizes in which a generation's ids are kept in one bucket: so many sets of integers, its shards.
-///
-/// Redis keeps a set of at most 512 integers (its default) in a compact form. An id takes two, so a shard must not
-/// grow beyond 256 ids. Few large keys cost less memory and fewer commands than many small ones, so a generation
-/// begins with few shards, and when these are full goes on in the next tier, which has eight times as many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tier(u8);
-
-impl Tier {
-    /// 128 shards, 22,528 ids.
-    pub const SMALLEST: Self = Self(0);
-    /// 524,288 shards. Beyond some 100 million ids a day in one bucket, sets leave the compact form, which costs memory
-    /// and nothing else.
-    pub const LARGEST: Self = Self(4);
-    const SMALLEST_BITS: u32 = 7;
-    const STEP_BITS: u32 = 3;
-    /// Ids in a shard, on average, when its tier is full. They spread by chance: with 176, hardly one shard in 100
-    /// million has more than 256.
-    const FILL: u64 = 176;
-
-    /// From 0.
-    pub fn new(number: u8) -> Option<Self> {
-        (number <= Self::LARGEST.0).then_some(Self(number))
-    }
-
-    /// The smallest tier that holds so many ids, or the largest of all.
-    pub fn holding(ids: u64) -> Self {
-        let mut tiers = (Self::SMALLEST.0..=Self::LARGEST.0).map(Self);
-        tiers.find(|tier| tier.capacity().is_none_or(|most| ids <= most)).unwrap_or(Self::LARGEST)
-    }
-
-    pub fn number(self) -> u8 {
-        self.0
-    }
-
-    fn bits(self) -> u32 {
-        Self::SMALLEST_BITS + Self::STEP_BITS * u32::from(self.0)
-    }
-
-    pub fn shards(self) -> u32 {
-        1 << self.bits()
-    }
-
-    /// Ids, after which the next tier begins; none for the largest.
-    pub fn capacity(self) -> Option<u64> {
-        (self != Self::LARGEST).then(|| u64::from(self.shards()) * Self::FILL)
-    }
-
-    /// From 0. Ids in the order of their `spread` are in the order of their shards, in every tier.
-    pub fn shard(self, spread: u64) -> u32 {
-        (spread >> (u64::BITS - self.bits())) as u32
-    }
-}
-
-/// The largest part of a tier that one call drops.
-pub const PART_SHARDS: u32 = 4096;
-
-/// A part of a tier that no window reaches any more: from shard `part` times [`PART_SHARDS`] on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expired {
-    pub generation: Generation,
-    pub tier: Tier,
-    pub part: u32,
-}
-
-impl Expired {
-    pub fn shards(self) -> std::ops::Range<u32> {
-        let first = self.part * PART_SHARDS;
-        first..(first + PART_SHARDS).min(self.tier.shards())
-    }
-
-    /// The part after this one; none after the last.
-    pub fn next(self) -> Option<Self> {
-        (self.shards().end < self.tier.shards()).then_some(Self { part: self.part + 1, ..self })
-    }
-}
-
 /// A generation: the ids of one day of log time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub i64);
@@ -104,13 +27,36 @@ impl Generation {
     }
 }
 
-/// An event's name and content as hashes. The name's hash has 64 bits beside those that choose its shard.
+/// How many parts of a generation's log one call drops at most.
+pub const DROPPED_AT_ONCE: u64 = 4096;
+
+/// Chunks of a generation's log that no window reaches any more, from `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    pub generation: Generation,
+    /// Of the whole log.
+    pub chunks: u64,
+    pub first: u64,
+}
+
+impl Expired {
+    /// Those that one call drops.
+    pub fn dropped(self) -> std::ops::Range<u64> {
+        self.first..(self.first + DROPPED_AT_ONCE).min(self.chunks)
+    }
+
+    /// What is left after that; none after the last.
+    pub fn next(self) -> Option<Self> {
+        let first = self.dropped().end;
+        (first < self.chunks).then_some(Self { first, ..self })
+    }
+}
+
+/// An event's name and content as hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenId {
     /// The record's Kafka timestamp.
     pub at: TimeMs,
-    /// Decides in which shard of a tier the id lies.
-    pub spread: u64,
     pub id: i64,
     /// Of the name and everything else in the event: the same id with other content has another one.
     pub content: i64,
@@ -125,7 +71,7 @@ impl SeenId {
         let id = name.0.finish128();
         let mut content = name;
         content.event(event);
-        Self { at, spread: id.h2, id: id.h1.cast_signed(), content: content.0.finish().cast_signed() }
+        Self { at, id: id.h1.cast_signed(), content: content.0.finish().cast_signed() }
     }
 }
 

@@ -104,6 +104,11 @@ impl Batch {
         self.count == 0
     }
 
+    /// Whether what must come before the counting can fail: the writing of dead letters, and of rated requests again.
+    pub fn may_be_held_up(&self) -> bool {
+        !self.rejects.is_empty() || !self.again.is_empty()
+    }
+
     /// Says of every request what it costs. One whose cost no amount can hold is rejected.
     pub fn rate(&mut self, prices: &Table) {
         for events in &mut self.events {

@@ -1,10 +1,10 @@
-//! Sees one batch to its end: dead letters first, then every bucket's spans, each until its outcome is known.
+//! Sees batches to their end: dead letters first, then every bucket's spans, each until its outcome is known.
 //!
 //! Never gives a batch up: what fails is tried again until it succeeds, until the watermark shows that the
 //! batch is no longer ours, or until the session is cancelled; Kafka still holds everything.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -27,10 +27,11 @@ use super::batch::{Accepted, Rejected};
 use super::dead_letter::DeadLetters;
 use super::decode::{Reason, Reject};
 use super::failure::Failure;
-use super::lane::{Departure, Landed};
+use super::lane::{Landed, Leaving};
 use super::limits::Limits;
 use super::rated::Audit;
-use super::span::{Known, Span};
+use super::span::{Known, Portion, Span};
+use super::trouble::{Tries, Trouble};
 
 /// What all jobs of a worker share.
 #[derive(Debug)]
@@ -48,92 +49,58 @@ pub struct Tools<L, D> {
     pub noted: Arc<Notify>,
 }
 
-/// What keeps us from counting, for readiness, with how many wait because of it: the success of one says nothing of
-/// another, which may need another partition, another node or the dead-letter topic.
-#[derive(Debug, Default)]
-pub struct Trouble(Mutex<BTreeMap<String, usize>>);
-
-impl Trouble {
-    /// What is wrong now.
-    pub fn get(&self) -> Option<String> {
-        self.lock().keys().next().cloned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Tries of one thing until it succeeds or nobody wants it any more; then its trouble is gone, too.
-pub(super) struct Tries<'a> {
-    trouble: &'a Trouble,
-    met: Option<String>,
-    pause: Duration,
-    longest: Duration,
-}
-
-impl<'a> Tries<'a> {
-    pub(super) fn new(trouble: &'a Trouble, limits: &Limits) -> Self {
-        Self { trouble, met: None, pause: limits.retry.0, longest: limits.retry.1 }
-    }
-
-    /// Notes what is wrong; true when it is news.
-    pub(super) fn failed(&mut self, what: String) -> bool {
-        if self.met.as_ref() == Some(&what) {
-            return false;
-        }
-        self.end();
-        let mut trouble = self.trouble.lock();
-        let waiting = trouble.entry(what.clone()).or_default();
-        *waiting += 1;
-        self.met = Some(what);
-        *waiting == 1
-    }
-
-    pub(super) fn succeeded(&mut self) {
-        if let Some(what) = self.end() {
-            tracing::info!(was = what, "working again");
-        }
-    }
-
-    /// Returns what was wrong if nobody waits because of it any more.
-    fn end(&mut self) -> Option<String> {
-        let what = self.met.take()?;
-        let mut trouble = self.trouble.lock();
-        let waiting = trouble.get_mut(&what)?;
-        *waiting -= 1;
-        if *waiting > 0 {
-            return None;
-        }
-        trouble.remove(&what);
-        Some(what)
-    }
-
-    /// Each wait is twice as long as the one before.
-    pub(super) async fn wait(&mut self) {
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(self.longest);
-    }
-}
-
-impl Drop for Tries<'_> {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 /// Dead letters that wait for their acknowledgement together.
 const LETTERS_AT_ONCE: usize = 256;
+
+/// What has left some lanes, to be flushed together.
+#[derive(Debug)]
+pub struct Departure {
+    /// One a partition.
+    pub lanes: Vec<Leaving>,
+    /// Of all our topics.
+    pub partitions: usize,
+    /// Whether the store is to drop what it no longer needs.
+    pub tidies: bool,
+    /// By bucket: seen ids that it may drop.
+    pub expire: BTreeMap<Bucket, Expired>,
+}
+
+/// Where all of a departure stands now.
+#[derive(Debug, Default)]
+pub struct Landing {
+    pub lanes: BTreeMap<TopicPartition, Vec<Landed>>,
+    /// By bucket: seen ids that its next call may drop.
+    pub expired: BTreeMap<Bucket, Expired>,
+}
 
 impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     /// Runs a departure to its end.
     ///
     /// # Errors
-    /// [`Failure`], when the batch is not ours any more or can't be counted by anyone.
-    pub async fn run(&self, mut departure: Departure) -> Result<Vec<Landed>, Failure> {
+    /// [`Failure`], when a batch is not ours any more or can't be counted by anyone.
+    pub async fn run(&self, mut departure: Departure) -> Result<Landing, Failure> {
         let prices = self.prices.load_full();
-        departure.batch.rate(&prices);
-        let rejects = std::mem::take(&mut departure.batch.rejects);
+        for lane in &mut departure.lanes {
+            lane.batch.rate(&prices);
+            self.send_rejects(std::mem::take(&mut lane.batch.rejects)).await;
+            self.write_again(std::mem::take(&mut lane.batch.again)).await?;
+        }
+        self.keep_prices(&prices).await?;
+        let landed: Vec<_> = stream::iter(self.calls(departure))
+            .map(|(target, spans)| self.bucket(target, spans, &prices))
+            .buffer_unordered(self.limits.calls_at_once)
+            .try_collect()
+            .await?;
+        let mut landing = Landing::default();
+        for (bucket, at, expired) in landed {
+            at.into_iter()
+                .for_each(|(partition, at)| landing.lanes.entry(partition).or_default().push(Landed { bucket, at }));
+            landing.expired.extend(expired.map(|expired| (bucket, expired)));
+        }
+        Ok(landing)
+    }
+
+    async fn send_rejects(&self, rejects: Vec<Rejected>) {
         for some in rejects.chunks(LETTERS_AT_ONCE) {
             join_all(some.iter().map(|rejected| self.dead_letter(rejected))).await;
         }
@@ -142,20 +109,24 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             let (offset, why) = (first.record.offset().0, first.reject.to_string());
             tracing::warn!(%partition, records, offset, why, "records went to the dead-letter topic; this is the first");
         }
-        self.write_again(std::mem::take(&mut departure.batch.again)).await?;
-        self.keep_prices(&prices).await?;
-        let calls = departure.buckets.iter().map(|(bucket, from, expire)| {
-            let events = std::mem::take(&mut departure.batch.events[bucket.index()]);
-            let to = (departure.to, departure.log_time);
-            (*bucket, Span::cut(*from, to, events, self.limits.call_events), *expire)
-        });
-        let calls: Vec<_> = calls.collect();
-        let (partition, partitions, prices) = (&departure.partition, departure.partitions, &*prices);
-        stream::iter(calls)
-            .map(|(bucket, spans, expire)| self.bucket(Target { bucket, partition, partitions, expire, prices }, spans))
-            .buffer_unordered(self.limits.calls_at_once)
-            .try_collect()
-            .await
+    }
+
+    /// Each bucket with its part of every lane, in calls.
+    fn calls(&self, departure: Departure) -> Vec<(Target, Vec<Span>)> {
+        let Departure { lanes, partitions, tidies, mut expire } = departure;
+        let mut portions: BTreeMap<Bucket, Vec<Portion>> = BTreeMap::new();
+        for Leaving { partition, mut batch, to, log_time, buckets } in lanes {
+            for (bucket, from) in buckets {
+                let events = std::mem::take(&mut batch.events[bucket.index()]);
+                let portion = Portion { partition: partition.clone(), from, to, log_time, events };
+                portions.entry(bucket).or_default().push(portion);
+            }
+        }
+        let call = |(bucket, portions)| {
+            let target = Target { bucket, partitions, tidies, expire: expire.remove(&bucket) };
+            (target, Span::cut(portions, self.limits.call_events))
+        };
+        portions.into_iter().map(call).collect()
     }
 
     /// Sends one dead letter and does not return before the broker has it.
@@ -189,24 +160,35 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         crash::cut_off(Point::BeforeLetterAck, sent, || std::future::ready(())).await
     }
 
-    /// Applies a bucket's spans in their order; one that is too large is halved.
-    async fn bucket(&self, target: Target<'_>, spans: Vec<Span>) -> Result<Landed, Failure> {
+    /// Applies a bucket's spans in their order; one that is too large is halved. Where each partition stands then.
+    async fn bucket(
+        &self,
+        mut target: Target,
+        spans: Vec<Span>,
+        prices: &Table,
+    ) -> Result<(Bucket, BTreeMap<TopicPartition, Position>, Option<Expired>), Failure> {
         let mut waiting: Vec<Span> = spans.into_iter().rev().collect();
-        let mut landed = Landed { bucket: target.bucket, at: Position::START, expired: None };
+        let (mut at, mut expired) = (BTreeMap::new(), target.expire);
         while let Some(span) = waiting.pop() {
-            let to = span.to;
-            match self.span(&target, span).await? {
-                Flown::Landed { expired } => (landed.at, landed.expired) = (to, expired),
-                Flown::TooLarge(span) if span.events.len() > 1 => waiting.extend(span.halve().into_iter().rev()),
+            let ends: Vec<_> = span.portions.iter().map(|portion| (portion.partition.clone(), portion.to)).collect();
+            match self.span(&target, span, prices).await? {
+                Flown::Landed { expired: left } => {
+                    at.extend(ends);
+                    if target.tidies {
+                        // Once a departure is enough.
+                        (target.tidies, target.expire, expired) = (false, None, left);
+                    }
+                }
+                Flown::TooLarge(span) if span.len() > 1 => waiting.extend(span.halve().into_iter().rev()),
                 Flown::TooLarge(span) => waiting.push(self.without_its_event(span).await),
             }
         }
-        Ok(landed)
+        Ok((target.bucket, at, expired))
     }
 
     /// The one event of a span that no counter can hold goes to the dead letters.
     async fn without_its_event(&self, mut span: Span) -> Span {
-        for Accepted { record, .. } in span.events.drain(..) {
+        for Accepted { record, .. } in span.portions.iter_mut().flat_map(|portion| portion.events.drain(..)) {
             let detail = "adding this event would take a sum beyond 64 bits";
             let reject = Reject { reason: Reason::CounterOverflow, detail: detail.to_owned() };
             self.dead_letter(&Rejected { record, reject }).await;
@@ -215,29 +197,25 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     }
 
     /// One span until its outcome is known.
-    async fn span(&self, target: &Target<'_>, mut span: Span) -> Result<Flown, Failure> {
+    async fn span(&self, target: &Target, mut span: Span, prices: &Table) -> Result<Flown, Failure> {
         let start = clock::instant();
         let mut known = span.drop_repeats_within();
         let (expired, capped) = loop {
-            let Ok(mut flush) = span.flush(target.bucket, target.partition, target.partitions, target.expire) else {
+            let version = self.audit.as_ref().map(|_| prices.version());
+            let Ok(mut flush) = span.flush(target.bucket, target.partitions, version) else {
                 return Ok(Flown::TooLarge(span));
             };
-            flush.prices = self.audit.as_ref().map(|_| span.priced(target.prices.version()));
+            (flush.tidies, flush.expire) = (target.tidies, target.expire);
             match self.apply(&flush).await? {
                 Outcome::Applied { expired, capped, notices } => {
                     self.noted(notices);
                     break (expired, capped);
                 }
                 // The reply to an earlier try was lost, and the try was not.
-                Outcome::Moved(Some(stored)) if stored == span.to && self.is_as_counted(&flush).await? => {
+                Outcome::Moved(stored) if is_at_its_end(&flush, &stored) && self.is_as_counted(&flush).await? => {
                     break (None, Capped::default());
                 }
-                Outcome::Moved(stored) => {
-                    return Err(Failure::WatermarkMoved {
-                        partition: target.partition.clone(),
-                        stored: stored.map_or_else(|| "absent".to_owned(), |stored| stored.to_string()),
-                    });
-                }
+                Outcome::Moved(stored) => return Err(moved(&flush, &stored)),
                 Outcome::Repeated(repeats) => {
                     let more = span.drop_known(&repeats);
                     known.repeated += more.repeated;
@@ -247,7 +225,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             }
         };
         self.report(&span, known, capped, clock::instant() - start);
-        self.write_counted(&span.events, target.prices).await?;
+        self.write_counted(span.events(), prices).await?;
         Ok(Flown::Landed { expired })
     }
 
@@ -308,15 +286,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
 
     fn report(&self, span: &Span, known: Known, capped: Capped, took: Duration) {
         let now = clock::now_ms();
-        self.metrics.ended(Ending::Counted, span.events.len() as u64);
+        self.metrics.ended(Ending::Counted, span.len() as u64);
         self.metrics.ended(Ending::Repeated, known.repeated);
         self.metrics.ended(Ending::Conflict, known.conflicts);
-        for accepted in &span.events {
-            self.metrics.event_counted(now - accepted.event.time.timestamp_millis());
-            self.report_price(accepted);
-        }
-        if !span.events.is_empty() {
-            self.metrics.flushed(span.events.len(), took);
+        self.metrics.events_counted(span.events().map(|accepted| now - accepted.event.time.timestamp_millis()));
+        span.events().for_each(|accepted| self.report_price(accepted));
+        if !span.is_empty() {
+            self.metrics.flushed(span.len(), took);
         }
         let Capped { requests, tool_calls, users, outputs } = capped;
         for (name, count) in [("group", requests), ("tool", tool_calls), ("user", users), ("kind", outputs)] {
@@ -329,16 +305,29 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
 }
 
 /// What the spans of one bucket share.
-struct Target<'a> {
+struct Target {
     bucket: Bucket,
-    partition: &'a TopicPartition,
     partitions: usize,
+    tidies: bool,
     expire: Option<Expired>,
-    /// By which the batch was rated.
-    prices: &'a Table,
 }
 
 enum Flown {
     Landed { expired: Option<Expired> },
     TooLarge(Span),
+}
+
+fn is_at_its_end(flush: &Flush, stored: &[Option<Position>]) -> bool {
+    flush.stretches.iter().map(|stretch| Some(stretch.to)).eq(stored.iter().copied())
+}
+
+/// Names the first partition whose watermark is not as expected.
+fn moved(flush: &Flush, stored: &[Option<Position>]) -> Failure {
+    let mut all = flush.stretches.iter().zip(stored);
+    let found = all.find(|(stretch, stored)| stretch.from != **stored);
+    let Some((stretch, stored)) = found else { return Failure::Defect("the comparison of watermarks".to_owned()) };
+    Failure::WatermarkMoved {
+        partition: stretch.partition.clone(),
+        stored: stored.map_or_else(|| "absent".to_owned(), |stored| stored.to_string()),
+    }
 }

@@ -7,7 +7,7 @@ use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Fingerprint, Offset, Position, TopicPartition};
 use crate::domain::rated::Rated;
-use crate::domain::seen::{Expired, SeenId};
+use crate::domain::seen::SeenId;
 
 use crate::store::Standing;
 
@@ -40,8 +40,6 @@ pub struct Lane {
     /// By bucket: the log time that it had passed when the lane was opened. A bucket that is ahead of the lane's clock
     /// must not be given ids of an earlier time than those it knows, or repeats of these would not be found.
     passed: Vec<TimeMs>,
-    /// By bucket: seen ids that its next call without events may drop.
-    expire: Vec<Option<Expired>>,
     /// Just after the last record taken in.
     read: Position,
     /// Kafka holds no record between `read` and here, only what is none: the ends of transactions.
@@ -65,18 +63,15 @@ pub struct Lane {
     end: Option<Offset>,
 }
 
-/// A batch with all that is needed to flush it.
+/// What leaves a lane, to be flushed together with what leaves others.
 #[derive(Debug)]
-pub struct Departure {
+pub struct Leaving {
     pub partition: TopicPartition,
     pub batch: Batch,
     pub to: Position,
     pub log_time: TimeMs,
-    /// Of all our topics.
-    pub partitions: usize,
-    /// Buckets to move, with their watermark and what they may drop: those with events, or at a beat all that `to` is
-    /// not behind of.
-    pub buckets: Vec<(Bucket, Option<Position>, Option<Expired>)>,
+    /// Buckets to move, with their watermarks: those with events, or at a beat all that `to` is not behind of.
+    pub buckets: Vec<(Bucket, Option<Position>)>,
 }
 
 /// Where a bucket stands after a flush.
@@ -84,7 +79,6 @@ pub struct Departure {
 pub struct Landed {
     pub bucket: Bucket,
     pub at: Position,
-    pub expired: Option<Expired>,
 }
 
 impl Lane {
@@ -95,7 +89,6 @@ impl Lane {
         let least = known.clone().min_by_key(|position| position.next()).copied().unwrap_or(Position::START);
         Self {
             partition,
-            expire: vec![None; stored.len()],
             settled: known.clone().map(|position| position.next()).max().unwrap_or(Offset(0)),
             unverified: known.filter_map(|position| position.last()).filter(|(named, _)| *named >= start).collect(),
             log_time: passed.iter().copied().min().unwrap_or(TimeMs(0)),
@@ -252,10 +245,14 @@ impl Lane {
         Some(self.waiting.due_in(now, limits).map_or(beat, |due| due.min(beat)))
     }
 
-    /// Sends off what waits. At a beat, which `beat` forces, every bucket moves along.
-    pub fn depart(&mut self, now: Instant, limits: &Limits, partitions: usize, beat: bool) -> Departure {
+    /// Whether it is time for every bucket to move along.
+    pub fn beats(&self, now: Instant, limits: &Limits) -> bool {
+        self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= limits.beat)
+    }
+
+    /// Sends off what waits. At a beat every bucket moves along.
+    pub fn depart(&mut self, now: Instant, beat: bool) -> Leaving {
         assert!(!self.in_flight, "one batch of a partition at a time");
-        let beat = beat || self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= limits.beat);
         if beat {
             self.last_beat = Some(now);
         }
@@ -266,33 +263,21 @@ impl Lane {
         // One that owes records to the rated topic waits until they have come by: moving would settle the debt.
         let is_held = |bucket: &Bucket| is_ahead(bucket) || self.owed.holds(*bucket);
         let moves = |bucket: &Bucket| (beat && !is_held(bucket)) || !batch.events[bucket.index()].is_empty();
-        let buckets = Bucket::all().filter(moves).map(|bucket| {
-            let index = bucket.index();
-            (bucket, self.stored[index], self.expire[index].take())
-        });
-        let buckets = buckets.collect();
+        let buckets = Bucket::all().filter(moves).map(|bucket| (bucket, self.stored[bucket.index()])).collect();
         self.in_flight = true;
-        Departure {
-            partition: self.partition.clone(),
-            batch,
-            to: self.read,
-            log_time: self.log_time,
-            partitions,
-            buckets,
-        }
+        Leaving { partition: self.partition.clone(), batch, to: self.read, log_time: self.log_time, buckets }
     }
 
     /// Notes where the buckets of a departure stand now.
     pub fn land(&mut self, landed: &[Landed], now: Instant) {
         assert!(self.in_flight, "only what departed lands");
         self.in_flight = false;
-        for Landed { bucket, at, expired } in landed {
+        for Landed { bucket, at } in landed {
             if self.stored[bucket.index()] != Some(*at) {
                 self.last_progress = now;
             }
             self.stored[bucket.index()] = Some(*at);
             self.settled = self.settled.max(at.next());
-            self.expire[bucket.index()] = *expired;
         }
     }
 }

@@ -40,7 +40,7 @@ impl Limits {
         batch_bytes: 4 << 20,
         batch_age: Duration::from_millis(20),
         held_bytes: 64 << 20,
-        call_events: 500,
+        call_events: 2000,
         calls_at_once: 16,
         beat: Duration::from_secs(2),
         probe: Duration::from_secs(1),
@@ -51,6 +51,9 @@ impl Limits {
         ask_kafka: Duration::from_secs(10),
     };
 }
+
+/// Partitions in one call of the script.
+pub const CALL_PARTITIONS: usize = 500;
 
 /// Records in one chunk from the poll thread, and chunks between it and the worker.
 pub const CHUNK_RECORDS: usize = 1024;

@@ -32,4 +32,5 @@ pub mod span;
 pub mod start;
 pub mod survey;
 pub mod topics;
+pub mod trouble;
 pub mod worker;

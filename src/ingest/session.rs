@@ -1,5 +1,6 @@
 //! One membership of the consumer group: one task, one match, the only place that decides order.
 
+mod departures;
 mod look_back;
 mod wellbeing;
 
@@ -12,8 +13,10 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Offset, TopicPartition};
+use crate::domain::seen::Expired;
 use crate::ops::clock;
 use crate::ops::crash::{self, Point};
 use crate::ops::metrics::{Audited, Ending, Metrics};
@@ -21,7 +24,8 @@ use crate::store::{Ledger, StoreError};
 
 use super::dead_letter::DeadLetters;
 use super::failure::Failure;
-use super::lane::{Landed, Lane, Taken};
+use super::job::Landing;
+use super::lane::{Lane, Taken};
 use super::probe;
 use super::record::{Chunk, Record};
 use super::source::{Source, SourceEvent};
@@ -36,8 +40,8 @@ const CLOSE: Duration = Duration::from_secs(30);
 /// The store is checked once in so many probes.
 const PROBES_PER_CHECK: u32 = 10;
 
-/// A batch that was seen to its end.
-type Job = (TopicPartition, Result<Vec<Landed>, Failure>);
+/// Batches that were seen to their end.
+type Job = (Vec<TopicPartition>, Result<Landing, Failure>);
 
 /// What was asked of Kafka and the store in passing.
 struct Probed {
@@ -55,6 +59,8 @@ pub(super) struct Session<'w, L, D> {
     /// Batches on their way, with the bytes that each holds.
     jobs: JoinSet<Job>,
     in_flight_bytes: BTreeMap<TopicPartition, usize>,
+    /// By bucket: seen ids that its next call may drop.
+    expire: BTreeMap<Bucket, Expired>,
     probe: JoinSet<Probed>,
     probes: u32,
     look_backs: JoinSet<Looked>,
@@ -79,6 +85,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             lanes: BTreeMap::new(),
             jobs: JoinSet::new(),
             in_flight_bytes: BTreeMap::new(),
+            expire: BTreeMap::new(),
             probe: JoinSet::new(),
             probes: 0,
             look_backs: JoinSet::new(),
@@ -144,13 +151,19 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         metrics.consumed(chunk.len() as u64);
         let clock = (clock::instant(), TimeMs(clock::now_ms()));
         let mut passed = 0;
-        for record in Record::all(&Arc::new(chunk)) {
-            // Records of an assignment that has ended may still come.
-            let Some(lane) = self.lanes.get_mut(record.partition()) else { continue };
-            if lane.take(record, &self.worker.bounds, clock)? == Taken::Passed {
-                passed += 1;
+        let chunk = Arc::new(chunk);
+        let mut records = Record::all(&chunk).peekable();
+        // The client hands records over partition by partition, many at a time.
+        while let Some(partition) = records.peek().map(|record| record.partition().clone()) {
+            let mut lane = self.lanes.get_mut(&partition);
+            while let Some(record) = records.next_if(|record| *record.partition() == partition) {
+                // Records of an assignment that has ended may still come.
+                let Some(lane) = &mut lane else { continue };
+                if lane.take(record, &self.worker.bounds, clock)? == Taken::Passed {
+                    passed += 1;
+                }
             }
-            report_lost(lane, metrics);
+            lane.into_iter().for_each(|lane| report_lost(lane, metrics));
         }
         metrics.ended(Ending::Passed, passed);
         Ok(())
@@ -231,14 +244,10 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         let mut last_flush: Vec<TopicPartition> = partitions.to_vec();
         loop {
             let now = clock::instant();
-            last_flush.retain(|partition| match self.lanes.get(partition) {
-                Some(lane) if lane.in_flight => true,
-                Some(_) => {
-                    self.depart(partition, now, true);
-                    false
-                }
-                None => false,
-            });
+            let (later, ready) =
+                last_flush.into_iter().partition(|at| self.lanes.get(at).is_some_and(|lane| lane.in_flight));
+            last_flush = later;
+            self.depart(ready, now, true);
             let busy = |partition: &TopicPartition| self.lanes.get(partition).is_some_and(|lane| lane.in_flight);
             if !partitions.iter().any(busy) {
                 return Ok(());
@@ -272,37 +281,6 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         }
         self.worker.tools.metrics.rebalanced("revoked", 0);
         if self.source.close(CLOSE).await { Ok(()) } else { Err(Failure::Hung { patience: CLOSE }) }
-    }
-
-    fn depart_due(&mut self, now: Instant) {
-        let limits = self.worker.tools.limits;
-        let pressed = self.held_bytes() >= limits.held_bytes;
-        let due = |lane: &Lane| {
-            lane.due_in(now, &limits) == Some(Duration::ZERO)
-                || (pressed && !lane.in_flight && !lane.waiting.is_empty())
-        };
-        let due: Vec<_> = self.lanes.values().filter(|lane| due(lane)).map(|lane| lane.partition.clone()).collect();
-        for partition in due {
-            self.depart(&partition, now, false);
-        }
-    }
-
-    fn depart(&mut self, partition: &TopicPartition, now: Instant, beat: bool) {
-        let Some(lane) = self.lanes.get_mut(partition) else { return };
-        self.in_flight_bytes.insert(partition.clone(), lane.waiting.bytes());
-        let departure = lane.depart(now, &self.worker.tools.limits, self.partitions, beat);
-        let tools = Arc::clone(&self.worker.tools);
-        self.jobs.spawn(async move { (departure.partition.clone(), tools.run(departure).await) });
-    }
-
-    fn land(&mut self, landed: Result<Job, JoinError>) -> Result<(), Failure> {
-        let (partition, landed) = landed.map_err(|error| Failure::Defect(format!("a flush ({error})")))?;
-        self.in_flight_bytes.remove(&partition);
-        let landed = landed?;
-        if let Some(lane) = self.lanes.get_mut(&partition) {
-            lane.land(&landed, clock::instant());
-        }
-        Ok(())
     }
 
     fn held_bytes(&self) -> usize {

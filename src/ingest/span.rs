@@ -1,7 +1,8 @@
 //! One bucket's events of a batch, cut into the stretches that one call each takes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
@@ -9,14 +10,21 @@ use crate::domain::counters::Overflow;
 use crate::domain::delta::Delta;
 use crate::domain::event::Body;
 use crate::domain::position::{Position, TopicPartition};
-use crate::domain::seen::Expired;
-use crate::store::{Flush, Priced, Repeat};
+use crate::store::{Flush, Priced, Repeat, Stretch};
 
 use super::batch::Accepted;
+use super::limits::CALL_PARTITIONS;
 
-/// A stretch of a partition, as one bucket sees it: events from `from` up to `to`.
+/// What one call takes: some of one bucket's events, of each of some partitions.
 #[derive(Debug)]
 pub struct Span {
+    pub portions: Vec<Portion>,
+}
+
+/// Some of a partition, as one bucket sees it: events from `from` up to `to`, in the order of the log.
+#[derive(Debug)]
+pub struct Portion {
+    pub partition: TopicPartition,
     pub from: Option<Position>,
     pub to: Position,
     /// Every record of the partition with an earlier Kafka timestamp lies before `to`; 0 says nothing.
@@ -38,45 +46,62 @@ impl Known {
 }
 
 impl Span {
-    /// Cuts a bucket's events into consecutive spans of at most `most` events; one without events where there
-    /// are none. The last one ends at `to`, and alone says how far the log is.
-    pub fn cut(
-        from: Option<Position>,
-        (to, log_time): (Position, TimeMs),
-        events: Vec<Accepted>,
-        most: usize,
-    ) -> Vec<Self> {
-        let mut spans = Vec::new();
-        let (mut from, mut rest) = (from, events);
-        while rest.len() > most {
-            let later = rest.split_off(most);
-            let end = rest.last().map_or(to, Accepted::position);
-            spans.push(Self { from, to: end, log_time: TimeMs(0), events: rest });
-            (from, rest) = (Some(end), later);
+    /// Cuts a bucket's portions into consecutive spans of at most `most` events each. A portion that is divided says
+    /// with its last part alone how far the log is.
+    pub fn cut(portions: Vec<Portion>, most: usize) -> Vec<Self> {
+        let (mut spans, mut span, mut room) = (Vec::new(), Self { portions: Vec::new() }, most);
+        for mut portion in portions {
+            if span.portions.len() >= CALL_PARTITIONS {
+                spans.push(std::mem::replace(&mut span, Self { portions: Vec::new() }));
+                room = most;
+            }
+            while portion.events.len() > room {
+                let (first, rest) = portion.split(room);
+                span.portions.extend(first);
+                spans.push(std::mem::replace(&mut span, Self { portions: Vec::new() }));
+                (portion, room) = (rest, most);
+            }
+            room -= portion.events.len();
+            span.portions.push(portion);
         }
-        spans.push(Self { from, to, log_time, events: rest });
+        spans.push(span);
+        spans.retain(|span| !span.portions.is_empty());
         spans
     }
 
     /// The two halves of a span of at least two events.
     pub fn halve(self) -> Vec<Self> {
-        let half = self.events.len().div_ceil(2);
-        Self::cut(self.from, (self.to, self.log_time), self.events, half)
+        let half = self.len().div_ceil(2);
+        Self::cut(self.portions, half)
+    }
+
+    /// How many events it has.
+    pub fn len(&self) -> usize {
+        self.portions.iter().map(|portion| portion.events.len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events().next().is_none()
+    }
+
+    pub fn events(&self) -> impl Iterator<Item = &Accepted> {
+        self.portions.iter().flat_map(|portion| &portion.events)
+    }
+
+    fn retain(&mut self, mut keeps: impl FnMut(&Accepted) -> bool) {
+        self.portions.iter_mut().for_each(|portion| portion.events.retain(&mut keeps));
     }
 
     /// Drops events whose id stands earlier in the span.
     pub fn drop_repeats_within(&mut self) -> Known {
         let mut known = Known::default();
-        let mut first: HashMap<(u64, i64), i64> = HashMap::with_capacity(self.events.len());
-        self.events.retain(|accepted| {
-            let seen = &accepted.seen;
-            match first.insert((seen.spread, seen.id), seen.content) {
-                None => true,
-                Some(content) => {
-                    first.insert((seen.spread, seen.id), content);
-                    known.note(content != seen.content);
-                    false
-                }
+        let mut first: HashMap<i64, i64> = HashMap::with_capacity(self.len());
+        self.retain(|Accepted { seen, .. }| match first.insert(seen.id, seen.content) {
+            None => true,
+            Some(content) => {
+                first.insert(seen.id, content);
+                known.note(content != seen.content);
+                false
             }
         });
         known
@@ -87,7 +112,7 @@ impl Span {
         let mut known = Known::default();
         let conflicts: HashMap<usize, bool> = repeats.iter().map(|repeat| (repeat.index, repeat.conflict)).collect();
         let mut index = 0;
-        self.events.retain(|_| {
+        self.retain(|_| {
             let repeat = conflicts.get(&index);
             index += 1;
             repeat.inspect(|conflict| known.note(**conflict)).is_none()
@@ -95,35 +120,46 @@ impl Span {
         known
     }
 
-    /// Its requests, as rated by the price table of that version.
-    pub fn priced(&self, version: &Arc<str>) -> Priced {
-        let requests = self.events.iter().filter(|accepted| matches!(accepted.event.body, Body::Usage(_)));
-        Priced { version: Arc::clone(version), offsets: requests.map(Accepted::offset).collect() }
-    }
-
-    /// The span as the store takes it.
+    /// The span as the store takes it. `prices` is the version of the price table that it was rated by, where its
+    /// requests are to be in the rated topic.
     ///
     /// # Errors
     /// [`Overflow`], when a sum over the span is not an i64.
-    pub fn flush(
-        &self,
-        bucket: Bucket,
-        partition: &TopicPartition,
-        partitions: usize,
-        expire: Option<Expired>,
-    ) -> Result<Flush, Overflow> {
+    pub fn flush(&self, bucket: Bucket, partitions: usize, prices: Option<&Arc<str>>) -> Result<Flush, Overflow> {
         Ok(Flush {
             bucket,
-            partition: partition.clone(),
-            from: self.from,
-            to: self.to,
-            log_time: self.log_time,
+            stretches: self.portions.iter().map(|portion| portion.stretch(prices)).collect(),
             partitions,
-            prices: None,
-            seen: self.events.iter().map(|accepted| accepted.seen).collect(),
-            delta: Delta::fold(self.events.iter().map(Accepted::counted))?,
-            // A call either counts or tidies up.
-            expire: expire.filter(|_| self.events.is_empty()),
+            seen: self.events().map(|accepted| accepted.seen).collect(),
+            delta: Delta::fold(self.events().map(Accepted::counted))?,
+            tidies: false,
+            expire: None,
         })
+    }
+}
+
+impl Portion {
+    /// The first `count` events, if there are to be any, and the rest.
+    fn split(mut self, count: usize) -> (Option<Self>, Self) {
+        let later = self.events.split_off(count);
+        let Some(end) = self.events.last().map(Accepted::position) else {
+            return (None, Self { events: later, ..self });
+        };
+        let partition = self.partition.clone();
+        let first = Self { partition, from: self.from, to: end, log_time: TimeMs(0), events: self.events };
+        (
+            Some(first),
+            Self { partition: self.partition, from: Some(end), to: self.to, log_time: self.log_time, events: later },
+        )
+    }
+
+    fn stretch(&self, prices: Option<&Arc<str>>) -> Stretch {
+        let requests = self.events.iter().filter(|accepted| matches!(accepted.event.body, Body::Usage(_)));
+        let priced = |version: &Arc<str>| Priced {
+            version: Arc::clone(version),
+            offsets: requests.map(Accepted::offset).collect(),
+        };
+        let Self { from, to, log_time, .. } = *self;
+        Stretch { partition: self.partition.clone(), from, to, log_time, prices: prices.map(priced) }
     }
 }

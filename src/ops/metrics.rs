@@ -259,8 +259,12 @@ impl Metrics {
         self.audited[outcome as usize].inc_by(requests);
     }
 
-    pub fn event_counted(&self, age_ms: i64) {
-        self.event_age.observe(Duration::from_millis(age_ms.max(0).unsigned_abs()).as_secs_f64());
+    /// Events of these ages were counted.
+    pub fn events_counted(&self, ages_ms: impl Iterator<Item = i64>) {
+        // One update of what all threads share, however many they are.
+        let local = self.event_age.local();
+        ages_ms.for_each(|age_ms| local.observe(Duration::from_millis(age_ms.max(0).unsigned_abs()).as_secs_f64()));
+        local.flush();
     }
 
     pub fn flushed(&self, events: usize, took: Duration) {

@@ -1,18 +1,17 @@
--- Adds one flush to one bucket and moves the watermark of one partition, or changes nothing.
+-- Adds one flush to one bucket and moves the watermarks of some partitions, or changes nothing.
 --
--- The caller has read what it adds to, and has added: sums arrive as they are to be. The stamp says whether the bucket
--- is still as it was read. Every flush leaves a new one, which no other flush ever bears.
+-- The caller has read what it adds to, and has added: sums arrive as they are to be. It knows the bucket's ids, and has
+-- left out what was counted before. The stamp says whether the bucket is still as it was read. Every flush leaves a new
+-- one, which no other flush ever bears.
 --
--- Lua in Redis has no roll-back, so the script only plans at first: it reads its arguments, compares watermark and
--- stamp, looks the ids up and checks every value that a command of the plan will touch. What is planned cannot fail
--- for its type, range or number of arguments. Only then is the plan carried out.
+-- Lua in Redis has no roll-back, so the script only plans at first: it reads its arguments, compares watermarks and
+-- stamp, and checks every value that a command of the plan will touch. What is planned cannot fail for its type, range
+-- or number of arguments. Only then is the plan carried out.
 --
 -- Answers, of which all but the first left everything as it was:
---   {'applied', tier of seen ids that is no longer needed or '', outputs counted under another kind}
---   {'repeated', place among the call's ids, 1 if the content differs else 0, …}
---   {'moved', stored watermark or ''}
+--   {'applied', log of seen ids that is no longer needed or '', outputs counted under another kind}
+--   {'moved', stored watermark of each stretch or '', …}
 --   {'stale'}: read again, and add again
---   {'overflow'}: the caller only asked whether the ids are known, because a sum would not fit
 --   {'corrupt', key, what is wrong}
 --
 -- This is the second part; call.lua, the first, reads KEYS and ARGV.
@@ -45,71 +44,34 @@ local function stored_number(name, field, value)
   return tonumber(value or '0')
 end
 
--- Seen ids -------------------------------------------------------------------------------------------
+-- Seen ids and sums ----------------------------------------------------------------------------------
 
-local function look_up(call, run, found, repeats)
-  local known = read('SMISMEMBER', run.key, unpack(call.ids, run.first, run.last))
-  for i = 1, #known do
-    local at = run.first + i - 1
-    if known[i] == 1 and not found[at] then
-      found[at] = true
-      local same = read('SISMEMBER', run.key, call.members[2 * at])
-      repeats[#repeats + 1] = format('%d', at - 1)
-      repeats[#repeats + 1] = same == 1 and '0' or '1'
-    end
+local function plan_append(append)
+  local length = read('STRLEN', append.key)
+  if length ~= append.length then
+    stop('corrupt', append.key, format('has %.0f bytes of ids, and not the %.0f that the state tells of', length, append.length))
+  end
+  if length + #append.bytes < FULL_CHUNK then
+    plan[#plan + 1] = {'APPEND', append.key, append.bytes}
+  else
+    -- What was appended to has room for as much again. A chunk that is full is written anew, and takes just its size.
+    plan[#plan + 1] = {'SET', append.key, (read('GET', append.key) or '') .. append.bytes}
   end
 end
 
-local function repeats_of(call)
-  local found, repeats = {}, {'repeated'}
-  for _, block in ipairs(call.blocks) do
-    for _, runs in ipairs(block.lookups) do
-      for _, run in ipairs(runs) do look_up(call, run, found, repeats) end
-    end
+-- The logs of ids that the state tells of, with those that are appended to as they are then. Another worker may have
+-- dropped one since the caller has read them.
+local function with_logs(call, seen)
+  local logs, places = {}, {}
+  local function put(log)
+    local generation = log:match('^(-?%d+):%d+:%x+$')
+    if not generation then stop('corrupt', call.state, 'seen does not tell of logs') end
+    if not places[generation] then places[generation] = #logs + 1 end
+    logs[places[generation]] = log
   end
-  return #repeats > 1 and repeats or nil
-end
-
-local function lists(tiers, name)
-  return (' ' .. tiers .. ' '):find(' ' .. name .. ' ', 1, true)
-end
-
-local function with(tiers, name)
-  if lists(tiers, name) then return tiers end
-  return tiers == '' and name or tiers .. ' ' .. name
-end
-
--- A tier that is full is followed by a larger one: a set of integers is compact only while it is small.
-local function plan_seen(call, tiers)
-  for _, block in ipairs(call.blocks) do
-    local runs = block.lookups[1]
-    for _, run in ipairs(runs) do
-      plan[#plan + 1] = {'SADD', run.key, unpack(call.members, 2 * run.first - 1, 2 * run.last)}
-    end
-    local name = format('%d:%d', block.generation, block.tier)
-    local field, more = 'seen:' .. name, runs[#runs].last - runs[1].first + 1
-    local sum = (call.sizes[field] or stored_number(call.state, field, read('HGET', call.state, field))) + more
-    call.sizes[field] = sum
-    tiers = with(tiers, name)
-    if block.capacity > 0 and sum >= block.capacity then
-      tiers = with(tiers, format('%d:%d', block.generation, block.tier + 1))
-    end
-  end
-  return tiers
-end
-
--- Months ---------------------------------------------------------------------------------------------
-
-local function plan_months(call)
-  -- A user's month is one text; MSET takes many, whatever stood there.
-  for first = 0, call.months - 1, 2000 do
-    local set = {'MSET'}
-    for i = first, math.min(first + 2000, call.months) - 1 do
-      set[#set + 1] = KEYS[call.first_month_key + i]
-      set[#set + 1] = ARGV[call.first_month + i]
-    end
-    plan[#plan + 1] = set
-  end
+  for log in seen:gmatch('%S+') do put(log) end
+  for _, log in ipairs(call.logs) do put(log) end
+  return table.concat(logs, ' ')
 end
 
 local function plan_hash(hash)
@@ -121,16 +83,9 @@ local function plan_hash(hash)
   end
 end
 
-local function plan_tenant(tenant)
-  plan_hash(tenant)
-  read('ZCARD', tenant.users_key)
-  local last = tenant.first_user + 2 * tenant.users - 1
-  for i = tenant.first_user, last, 2 do
-    if #ARGV[i] > 19 or not ARGV[i]:find('^%d+$') then error('bad call: a cost is no score') end
-  end
-  if tenant.users > 0 then plan[#plan + 1] = {'ZADD', tenant.users_key, unpack(ARGV, tenant.first_user, last)} end
-  read('SCARD', tenant.months_key)
-  plan[#plan + 1] = {'SADD', tenant.months_key, tenant.month}
+local function plan_member(set)
+  read('SCARD', set.key)
+  plan[#plan + 1] = {'SADD', set.key, set.member}
 end
 
 -- Saved outputs --------------------------------------------------------------------------------------
@@ -270,39 +225,47 @@ end
 -- Log time and what it expires -----------------------------------------------------------------------
 
 -- The log time that every partition has passed; nil while one of them was never counted, for its records may be
--- older than all the others.
-local function bucket_log_time(call, own_time)
+-- older than all the others. `times` are those that this call leaves.
+local function bucket_log_time(call, times)
   local fields = read('HGETALL', call.state)
-  local least, known = own_time, 1
+  local least, known = math.huge, 0
+  for _, time in pairs(times) do least, known = math.min(least, time), known + 1 end
   for i = 1, #fields, 2 do
-    if fields[i]:sub(1, 4) == 'log:' and fields[i] ~= call.log then
+    if fields[i]:sub(1, 4) == 'log:' and not times[fields[i]] then
       if not is_integer(fields[i + 1]) then stop('corrupt', call.state, fields[i] .. ' is not a time') end
       least, known = math.min(least, tonumber(fields[i + 1])), known + 1
     end
   end
-  return known >= call.partitions and least or nil
+  return known > 0 and known >= call.partitions and least or nil
 end
 
-local function is_expired(tier, log_time, window)
-  local generation = tier:match('^(-?%d+):%d$')
+local function is_expired(generation, log_time, window)
   return generation and log_time >= (tonumber(generation) + 1) * DAY_MS + window
 end
 
--- Drops a part of a tier that no window reaches any more, and forgets the tier with its last part.
-local function plan_expiry(call, log_time, tiers)
-  local before = format('(%.0f', log_time - call.keep_tombstones)
-  local old = read('ZRANGEBYSCORE', call.tombstones, '-inf', before, 'LIMIT', 0, 1000)
-  if #old > 0 then plan[#plan + 1] = {'ZREM', call.tombstones, unpack(old)} end
+-- Drops a part of a log of ids that no window reaches any more, and forgets the log with its last part.
+local function plan_expiry(call, log_time, seen)
+  local before = log_time - call.keep_tombstones
+  local remove = {'ZREM', call.tombstones}
+  for _, member in ipairs(read('ZRANGEBYSCORE', call.tombstones, '-inf', format('(%.0f', before), 'LIMIT', 0, 1000)) do
+    if not scores[call.tombstones .. '\0' .. member] then remove[#remove + 1] = member end
+  end
+  -- Of those that this call writes, it is their new time that counts.
+  for _, entry in ipairs(score_order) do
+    local is_old = entry.key == call.tombstones and entry.now and entry.now < before
+    if is_old and #remove < 2000 then remove[#remove + 1] = entry.member end
+  end
+  if #remove > 2 then plan[#plan + 1] = remove end
   local left, oldest = {}, ''
-  local drops = is_expired(call.expire, log_time, call.window)
-  for tier in tiers:gmatch('%S+') do
-    if not (drops and call.expires_all and tier == call.expire) then
-      left[#left + 1] = tier
-      if oldest == '' and is_expired(tier, log_time, call.window) then oldest = tier end
+  local drops = is_expired(call.expire:match('^-?%d+$'), log_time, call.window)
+  for log in seen:gmatch('%S+') do
+    local generation = log:match('^(-?%d+):%d+:%x+$')
+    if not (drops and call.expires_all and generation == call.expire) then
+      left[#left + 1] = log
+      if oldest == '' and is_expired(generation, log_time, call.window) then oldest = log end
     end
   end
   if drops then
-    if call.expires_all then plan[#plan + 1] = {'HDEL', call.state, 'seen:' .. call.expire} end
     for first = 1, #call.expire_keys, 1000 do
       plan[#plan + 1] = {'UNLINK', unpack(call.expire_keys, first, math.min(first + 999, #call.expire_keys))}
     end
@@ -312,48 +275,73 @@ end
 
 -- The call -------------------------------------------------------------------------------------------
 
+-- The stored watermarks if one of them is not as expected; and of each stretch its log time and what is owed of it.
+local function compare(call, state, first)
+  local moved, same = {'moved'}, true
+  for i, stretch in ipairs(call.stretches) do
+    local at = first + 3 * (i - 1)
+    moved[i + 1] = state[at] or ''
+    same = same and moved[i + 1] == stretch.expected
+    stretch.stored_log, stretch.owes = state[at + 1], state[at + 2]
+  end
+  return not same and moved or nil
+end
+
+local function plan_stretches(call, moved)
+  local times, settled = {}, {}
+  for _, stretch in ipairs(call.stretches) do
+    local time = stretch.log_time
+    if stretch.stored_log then
+      time = math.max(time, stored_number(call.state, stretch.log, stretch.stored_log))
+    end
+    times[stretch.log] = time
+    moved[#moved + 1], moved[#moved + 2] = stretch.watermark, stretch.target
+    moved[#moved + 1], moved[#moved + 2] = stretch.log, format('%.0f', time)
+    if stretch.unrated_from ~= '' then
+      moved[#moved + 1], moved[#moved + 2] = stretch.unrated, stretch.unrated_from
+    elseif stretch.owes then
+      settled[#settled + 1] = stretch.unrated
+    end
+  end
+  return times, settled
+end
+
 local function main()
   local call = read_call()
-  local state = read('HMGET', call.state, call.watermark, 'stamp', 'tiers', 'applied', call.log, call.unrated)
-  if (state[1] or '') ~= call.expected then return {'moved', state[1] or ''} end
-  if call.events > 0 and (state[2] or '') ~= call.stamp then return {'stale'} end
-  local repeats = repeats_of(call)
-  if repeats then return repeats end
-  if call.only_looks then return {'overflow'} end
+  local fields = {'stamp', 'seen', 'applied'}
+  for _, stretch in ipairs(call.stretches) do
+    fields[#fields + 1], fields[#fields + 2], fields[#fields + 3] = stretch.watermark, stretch.log, stretch.unrated
+  end
+  local state = read('HMGET', call.state, unpack(fields))
+  local elsewhere = compare(call, state, 4)
+  if elsewhere then return elsewhere end
+  if call.events > 0 and (state[1] or '') ~= call.stamp then return {'stale'} end
 
-  call.sizes = {}
-  local known_tiers = state[3] or ''
-  local tiers = plan_seen(call, known_tiers)
-  plan_months(call)
-  -- Quotas, price mismatches, and notices that are to be sent.
+  for _, append in ipairs(call.appends) do plan_append(append) end
+  -- Tenants' and users' months, quotas, price mismatches, and notices that are to be sent.
   for _, hash in ipairs(call.hashes) do plan_hash(hash) end
-  for _, tenant in ipairs(call.tenants) do plan_tenant(tenant) end
+  for _, set in ipairs(call.members) do plan_member(set) end
   local others = plan_outputs(call.changes, call.most_kinds)
 
-  local log_time = call.log_time
-  if state[5] then log_time = math.max(log_time, stored_number(call.state, call.log, state[5])) end
-  local applied = stored_number(call.state, 'applied', state[4]) + call.events
-  local moved = {'HSET', call.state, call.watermark, call.target, call.log, format('%.0f', log_time),
-    'applied', format('%.0f', applied)}
+  local applied = stored_number(call.state, 'applied', state[3]) + call.events
+  local moved = {'HSET', call.state, 'applied', format('%.0f', applied)}
+  local times, settled = plan_stretches(call, moved)
   plan[#plan + 1] = moved
   local function also(field, value) moved[#moved + 1], moved[#moved + 2] = field, value end
-  for field, size in pairs(call.sizes) do also(field, format('%.0f', size)) end
-
-  local expired = ''
+  local known, expired = state[2] or '', ''
+  local seen = known
   if call.events > 0 then
     also('stamp', call.next_stamp)
-  else
-    -- Housekeeping rides on calls without events: every bucket gets one every few seconds.
+    seen = with_logs(call, known)
+  end
+  if call.tidies then
     also('partitions', format('%d', call.partitions))
-    local passed = bucket_log_time(call, log_time)
-    if passed then tiers, expired = plan_expiry(call, passed, tiers) end
+    local passed = bucket_log_time(call, times)
+    -- After all that is written: a server that is full refuses the first write, and would take a removal.
+    if passed then seen, expired = plan_expiry(call, passed, seen) end
   end
-  if tiers ~= known_tiers then also('tiers', tiers) end
-  if call.unrated_from ~= '' then
-    also(call.unrated, call.unrated_from)
-  elseif state[6] then
-    plan[#plan + 1] = {'HDEL', call.state, call.unrated}
-  end
+  if seen ~= known then also('seen', seen) end
+  if #settled > 0 then plan[#plan + 1] = {'HDEL', call.state, unpack(settled)} end
   for _, command in ipairs(plan) do
     local answer = redis.pcall(unpack(command))
     -- Only the first can meet this: a server that is full or a replica refuses every one.

@@ -4,7 +4,9 @@
 -- A double below 2^53 is the integer it was read from; 2^53 may have been 2^53 + 1.
 local EXACT = 9007199254740992
 -- What one call adds and touches at most. `unpack` gives an error near 8,000.
-local MOST_EVENTS = 2000
+local MOST_EVENTS, MOST_STRETCHES = 4000, 1000
+-- A seen id, and a chunk of them, in bytes.
+local SEEN_ID, FULL_CHUNK = 12, 49140
 
 -- Locals are found faster than globals.
 local KEYS, ARGV, tonumber, abs, format, unpack = KEYS, ARGV, tonumber, math.abs, string.format, unpack
@@ -55,43 +57,24 @@ local function arguments(length)
   return first
 end
 
--- 'id content id content …', hashes: any 64-bit integers. Both lists hold the ids; `members` the contents, too.
-local function read_ids(events)
-  local ids, members, n = {}, {}, 0
-  for member in text():gmatch('%S+') do
-    n = n + 1
-    members[n] = member
-    if n % 2 == 1 then ids[(n + 1) / 2] = member end
-  end
-  if n ~= 2 * events then error('bad call: not two hashes an event') end
-  return ids, members
+-- A field of the state that is about a partition: one that is used as two would undo itself.
+local function field(what)
+  local name = text()
+  if name:sub(1, #what) ~= what then error('bad call: no field ' .. what) end
+  return name
 end
 
--- 'length length …': how many ids, from `first` on, go to each shard. One text for many, since what Lua does for each
--- argument is most of a call's time.
-local function read_runs(first)
-  local runs, n = {}, 0
-  for length in text():gmatch('%S+') do
-    local last = first + (tonumber(length) or 0) - 1
-    if last < first then error('bad call: not a length') end
-    n = n + 1
-    runs[n] = {key = key('set'), first = first, last = last}
-    first = last + 1
-  end
-  return runs, first
+-- Some of a partition: its fields in the state, what is expected of them and what they are to be.
+local function read_stretch()
+  return {
+    watermark = field('watermark:'), expected = text(), target = text(), log = field('log:'), log_time = number(),
+    unrated = field('unrated:'), unrated_from = text(),
+  }
 end
 
--- Ids of one generation that are looked up in the same tiers. Those of the tier that they are added to come first.
-local function read_block(first)
-  local block = {generation = number(), tier = count(9), capacity = number(), lookups = {}}
-  local last
-  block.lookups[1], last = read_runs(first)
-  for i = 2, 1 + count(1000) do
-    local runs, same = read_runs(first)
-    if same ~= last then error('bad call: a lookup of other ids') end
-    block.lookups[i] = runs
-  end
-  return block, last
+-- What is appended to a chunk of seen ids, which is so long by now.
+local function read_append()
+  return {key = key('string'), length = count(EXACT), bytes = text()}
 end
 
 -- A hash to write to: 'name, value, name, value, …' in ARGV.
@@ -99,17 +82,6 @@ local function read_hash()
   local hash = {key = key('hash'), cells = count(100000)}
   hash.first_cell = arguments(2 * hash.cells)
   return hash
-end
-
--- A tenant's month: cells 'name, value, name, value, …' in ARGV, and the users whose months have changed.
-local function read_tenant()
-  local tenant = {key = key('hash'), users_key = key('zset'), months_key = key('set'), month = text()}
-  tenant.cells = count(100000)
-  tenant.first_cell = arguments(2 * tenant.cells)
-  tenant.users = count(MOST_EVENTS)
-  -- 'cost, user, cost, user, …'
-  tenant.first_user = arguments(2 * tenant.users)
-  return tenant
 end
 
 local function read_change()
@@ -121,23 +93,30 @@ end
 
 local function read_call()
   local call = {
-    state = key('hash'), tombstones = key('zset'), watermark = text(), expected = text(), target = text(), log = text(),
-    log_time = number(), events = count(MOST_EVENTS), window = number(), keep_tombstones = number(),
-    partitions = count(1000000), most_kinds = count(1000000), stamp = text(), next_stamp = text(),
-    only_looks = text() == 'look', unrated = text(), unrated_from = text(),
-    expire = text(), expires_all = text() == 'all', expire_keys = {}, blocks = {}, hashes = {}, tenants = {}, changes = {},
+    state = key('hash'), tombstones = key('zset'), stretches = {}, expire_keys = {}, logs = {}, appends = {}, hashes = {},
+    members = {}, changes = {},
   }
-  for i = 1, count(4096) do call.expire_keys[i] = key('set') end
-  call.ids, call.members = read_ids(call.events)
-  local first = 1
-  for i = 1, count(MOST_EVENTS) do call.blocks[i], first = read_block(first) end
-  if first ~= call.events + 1 then error('bad call: ids in no block') end
-  call.months = count(MOST_EVENTS)
-  call.first_month_key = next_key + 1
-  for _ = 1, call.months do key('string') end
-  call.first_month = arguments(call.months)
+  local partitions = {}
+  for i = 1, count(MOST_STRETCHES) do
+    call.stretches[i] = read_stretch()
+    if partitions[call.stretches[i].watermark] then error('bad call: two stretches of one partition') end
+    partitions[call.stretches[i].watermark] = true
+  end
+  call.events, call.stamp, call.next_stamp = count(MOST_EVENTS), text(), text()
+  call.tidies, call.partitions = text() == 'tidy', count(1000000)
+  call.window, call.keep_tombstones = number(), number()
+  call.expire, call.expires_all = text(), text() == 'all'
+  for i = 1, count(4096) do call.expire_keys[i] = key('string') end
+  for i = 1, count(MOST_EVENTS) do call.logs[i] = text() end
+  local appended = 0
+  for i = 1, count(MOST_EVENTS) do
+    call.appends[i] = read_append()
+    appended = appended + #call.appends[i].bytes
+  end
+  if appended ~= SEEN_ID * call.events then error('bad call: not an id for each event') end
   for i = 1, count(3 * MOST_EVENTS) do call.hashes[i] = read_hash() end
-  for i = 1, count(MOST_EVENTS) do call.tenants[i] = read_tenant() end
+  for i = 1, count(MOST_EVENTS) do call.members[i] = {key = key('set'), member = text()} end
+  call.most_kinds = count(1000000)
   for i = 1, count(2 * MOST_EVENTS) do call.changes[i] = read_change() end
   if next_key ~= #KEYS or next_arg ~= #ARGV then error('bad call: more keys or arguments than it says') end
   return call

@@ -1,23 +1,22 @@
 //! A flush as the keys and arguments of the script, in the order in which `call.lua` reads them.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 
-use crate::domain::bucket::Bucket;
-use crate::domain::delta::{OutputChange, OutputVerb, Scope};
+use crate::domain::delta::{OutputChange, OutputVerb};
 use crate::domain::ids::OutputKind;
-use crate::domain::seen::{Generation, SeenId, Tier};
+use crate::domain::seen::Generation;
 
-use super::draft::{Draft, TenantDraft};
+use super::args::Args;
+use super::draft::{Cells, Draft};
 use super::keys::{self, Keyspace};
-use super::{Caps, Flush, Retention, tiers};
+use super::seen_log::{self, Entry, Extent, Logs, pieces};
+use super::{Caps, Flush, Retention, Stretch};
 
 /// Keys and arguments of one call of the script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Call {
-    pub keys: Vec<String>,
-    pub args: Vec<String>,
-    /// The call names ids by their place in it; this is where each stands in [`Flush::seen`].
-    pub order: Vec<usize>,
+    pub keys: Args,
+    pub args: Args,
 }
 
 /// What all calls of a ledger share.
@@ -29,154 +28,135 @@ pub struct Frame {
 }
 
 /// The script's own bound, which a call must keep.
-pub const MOST_EVENTS: usize = 2000;
+pub const MOST_EVENTS: usize = 4000;
+/// The same of stretches.
+pub const MOST_STRETCHES: usize = 1000;
 
 impl Call {
-    /// `next_stamp` is what no other call ever bears. `first_tier` is where a generation begins that has no ids yet.
-    pub fn of(flush: &Flush, draft: &Draft, frame: &Frame, next_stamp: &str, first_tier: Tier) -> Self {
-        assert!(flush.seen.is_empty() || flush.from != Some(flush.to), "a flush with events moves the watermark");
+    /// `next_stamp` is what no other call ever bears.
+    pub fn of(flush: &Flush, draft: &Draft, frame: &Frame, next_stamp: &str) -> Self {
+        let moves = |stretch: &Stretch| stretch.from != Some(stretch.to);
+        assert!(flush.seen.is_empty() || flush.stretches.iter().any(moves), "a flush with events moves a watermark");
         let mut call = Self::default();
-        call.head(flush, draft, frame, next_stamp);
-        call.expire(flush, &frame.keyspace);
-        call.seen(flush, draft, frame, first_tier);
-        call.arg(draft.users.len());
-        for (key, text) in &draft.users {
-            call.keys.push(key.clone());
-            call.args.push(text.clone());
-        }
+        call.keys.push(frame.keyspace.state(flush.bucket));
+        call.keys.push(frame.keyspace.tombstones(flush.bucket));
+        call.arg(flush.stretches.len());
+        flush.stretches.iter().for_each(|stretch| call.stretch(stretch));
+        call.arg(flush.seen.len());
+        call.args.push(&draft.stamp);
+        call.args.push(next_stamp);
+        call.tidying(flush, frame);
+        call.seen(flush, draft, &frame.keyspace);
         call.arg(draft.hashes.len());
-        for (key, cells) in &draft.hashes {
-            call.keys.push(key.clone());
-            call.cells(cells);
+        draft.hashes.iter().for_each(|hash| call.hash(hash));
+        call.arg(draft.begun.len());
+        for (tenant, month) in &draft.begun {
+            call.keys.push(frame.keyspace.months(tenant));
+            call.arg(month);
         }
-        call.arg(draft.tenants.len());
-        for tenant in &draft.tenants {
-            call.tenant(tenant, &frame.keyspace);
-        }
+        call.arg(frame.caps.tenant_kinds);
         call.arg(flush.delta.outputs.len());
-        for change in &flush.delta.outputs {
-            call.change(change, flush.bucket, &frame.keyspace);
-        }
+        flush.delta.outputs.iter().for_each(|change| call.change(change, flush, &frame.keyspace));
         call
     }
 
-    fn arg(&mut self, value: impl ToString) {
-        self.args.push(value.to_string());
+    fn arg(&mut self, value: impl std::fmt::Display) {
+        self.args.push_display(value);
     }
 
-    fn head(&mut self, flush: &Flush, draft: &Draft, frame: &Frame, next_stamp: &str) {
-        self.keys.push(frame.keyspace.state(flush.bucket));
-        self.keys.push(frame.keyspace.tombstones(flush.bucket));
-        self.arg(keys::watermark_field(&flush.partition));
-        self.arg(flush.from.map(|from| from.to_string()).unwrap_or_default());
-        self.arg(flush.to);
-        self.arg(keys::log_field(&flush.partition));
-        self.arg(flush.log_time.0);
-        self.arg(flush.seen.len());
+    fn stretch(&mut self, stretch: &Stretch) {
+        self.args.push(keys::watermark_field(&stretch.partition));
+        self.args.push(stretch.from.map(|from| from.to_string()).unwrap_or_default());
+        self.arg(stretch.to);
+        self.args.push(keys::log_field(&stretch.partition));
+        self.arg(stretch.log_time.0);
+        self.args.push(keys::unrated_field(&stretch.partition));
+        self.args.push(stretch.unrated().map(|unrated| unrated.to_string()).unwrap_or_default());
+    }
+
+    fn tidying(&mut self, flush: &Flush, frame: &Frame) {
+        self.args.push(if flush.tidies { "tidy" } else { "" });
+        self.arg(flush.partitions);
         self.arg(frame.retention.seen_ms);
         self.arg(frame.retention.tombstones_ms);
-        self.arg(flush.partitions);
-        self.arg(frame.caps.tenant_kinds);
-        self.arg(&draft.stamp);
-        self.arg(next_stamp);
-        // A repeat is a repeat, even if adding it once more would not fit.
-        self.arg(if draft.overflows { "look" } else { "add" });
-        self.arg(keys::unrated_field(&flush.partition));
-        self.arg(flush.unrated().map(|unrated| unrated.to_string()).unwrap_or_default());
-    }
-
-    fn expire(&mut self, flush: &Flush, keyspace: &Keyspace) {
-        let Some(expired) = flush.expire else {
-            self.args.extend(["".to_owned(), "".to_owned(), "0".to_owned()]);
+        let Some(expired) = flush.expire.filter(|_| flush.tidies) else {
+            [&b""[..], b"", b"0"].into_iter().for_each(|none| self.args.push(none));
             return;
         };
-        self.arg(tiers::name(expired.generation, expired.tier));
-        self.arg(if expired.next().is_none() { "all" } else { "part" });
-        self.arg(expired.shards().len());
-        let shards = expired.shards();
-        self.keys.extend(shards.map(|shard| keyspace.seen(flush.bucket, expired.generation, expired.tier, shard)));
-    }
-
-    /// Ids by generation and, within it, by shard: every id is looked up wherever the same id may stand already. That
-    /// is its own window and no other, so that no id's fate depends on its neighbours in the flush.
-    fn seen(&mut self, flush: &Flush, draft: &Draft, frame: &Frame, first_tier: Tier) {
-        let place = |seen: &SeenId| {
-            (Generation::of(seen.at), Generation::within(seen.at, frame.retention.seen_ms).into_inner())
-        };
-        let mut ids: Vec<_> = flush.seen.iter().enumerate().map(|(index, seen)| (place(seen), seen, index)).collect();
-        ids.sort_by_key(|(place, seen, index)| (*place, seen.spread, *index));
-        self.order = ids.iter().map(|(_, _, index)| *index).collect();
-        let mut members = String::with_capacity(ids.len() * 42);
-        for (_, seen, _) in &ids {
-            // Writing to a String does not fail.
-            let _ = write!(members, "{} {} ", seen.id, seen.content);
-        }
-        self.args.push(members);
-        let blocks: Vec<_> = ids.chunk_by(|a, b| a.0 == b.0).collect();
-        self.arg(blocks.len());
-        for block in blocks {
-            let (generation, (first, last)) = block[0].0;
-            let tier = draft.tiers.open(generation).unwrap_or(first_tier);
-            self.arg(generation.0);
-            self.arg(tier.number());
-            self.arg(tier.capacity().unwrap_or(0));
-            let runs = |call: &mut Self, generation, tier: Tier| {
-                let shards = block.chunk_by(|a, b| tier.shard(a.1.spread) == tier.shard(b.1.spread));
-                let mut lengths = String::new();
-                for run in shards {
-                    call.keys.push(frame.keyspace.seen(flush.bucket, generation, tier, tier.shard(run[0].1.spread)));
-                    let _ = write!(lengths, "{} ", run.len());
-                }
-                lengths
-            };
-            let own = runs(self, generation, tier);
-            self.args.push(own);
-            let others: Vec<_> =
-                draft.tiers.within(first..=last).filter(|other| *other != (generation, tier)).collect();
-            self.arg(others.len());
-            for (near, other) in others {
-                let lengths = runs(self, near, other);
-                self.args.push(lengths);
-            }
+        self.arg(expired.generation.0);
+        self.args.push(if expired.next().is_none() { "all" } else { "part" });
+        self.arg(expired.dropped().count());
+        for chunk in expired.dropped() {
+            self.keys.push(frame.keyspace.seen(flush.bucket, expired.generation, chunk));
         }
     }
 
-    fn tenant(&mut self, draft: &TenantDraft, keyspace: &Keyspace) {
-        let scope = Scope { tenant: draft.tenant.clone(), user: None };
-        self.keys.push(keyspace.month(&scope, draft.month));
-        self.keys.push(keyspace.users(&draft.tenant, draft.month));
-        self.keys.push(keyspace.months(&draft.tenant));
-        self.arg(draft.month);
-        self.cells(&draft.cells);
-        self.arg(draft.users.len());
-        for (cost, user) in &draft.users {
-            self.arg(cost);
-            self.arg(user);
+    /// What is appended to the logs of seen ids, and what the logs are then.
+    fn seen(&mut self, flush: &Flush, draft: &Draft, keyspace: &Keyspace) {
+        let Appended { logs, pieces } = Appended::of(flush, &draft.logs);
+        self.arg(logs.len());
+        logs.into_iter().for_each(|(generation, extent)| self.args.push(seen_log::text(generation, extent)));
+        self.arg(pieces.len());
+        for (generation, chunk, at, bytes) in pieces {
+            self.keys.push(keyspace.seen(flush.bucket, generation, chunk));
+            self.arg(at);
+            self.args.push(bytes);
         }
     }
 
-    fn cells(&mut self, cells: &[(String, String)]) {
-        self.arg(cells.len());
-        for (name, numbers) in cells {
-            self.args.extend([name.clone(), numbers.clone()]);
-        }
+    fn hash(&mut self, Cells { key, cells }: &Cells) {
+        self.keys.push(key);
+        self.arg(cells.len() / 2);
+        self.args.append(cells);
     }
 
-    fn change(&mut self, change: &OutputChange, bucket: Bucket, keyspace: &Keyspace) {
+    fn change(&mut self, change: &OutputChange, flush: &Flush, keyspace: &Keyspace) {
         let kind = keys::encode(change.output.kind.as_str());
         let (tenant, user) = (keys::encode(change.tenant.as_str()), keys::encode(change.user.as_str()));
-        self.arg(match change.verb {
+        self.args.push(match change.verb {
             OutputVerb::Created => "created",
             OutputVerb::Deleted => "deleted",
         });
-        self.arg(&kind);
-        self.arg(format!("{tenant}:{user}:{kind}:{}", keys::encode(change.output.id.as_str())));
-        self.arg(&change.output.id);
+        self.args.push(kind.as_bytes());
+        self.args.push(format!("{tenant}:{user}:{kind}:{}", keys::encode(change.output.id.as_str())));
+        self.args.push(change.output.id.as_str());
         self.arg(change.time.0);
         self.arg(change.log_time.0);
         self.keys.push(keyspace.saved(&change.tenant, &change.user, &change.output.kind));
         self.keys.push(keyspace.saved(&change.tenant, &change.user, &OutputKind::other()));
-        self.keys.push(keyspace.tombstones(bucket));
+        self.keys.push(keyspace.tombstones(flush.bucket));
         self.keys.push(keyspace.saved_counts(&change.tenant));
+    }
+}
+
+/// The ids of a flush, appended to the logs of their generations.
+struct Appended {
+    /// As they are then.
+    logs: Vec<(Generation, Extent)>,
+    /// Generation, chunk, where in it in bytes, and what.
+    pieces: Vec<(Generation, u64, usize, Vec<u8>)>,
+}
+
+impl Appended {
+    fn of(flush: &Flush, before: &Logs) -> Self {
+        let mut new: BTreeMap<Generation, Vec<Entry>> = BTreeMap::new();
+        for seen in &flush.seen {
+            new.entry(Generation::of(seen.at)).or_default().push(Entry::of(seen));
+        }
+        let mut appended = Self { logs: Vec::new(), pieces: Vec::new() };
+        for (generation, entries) in new {
+            let mut extent = before.extent(generation);
+            let ids = extent.ids..extent.ids + entries.len() as u64;
+            let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.bytes()).collect();
+            let mut rest = bytes.as_slice();
+            for piece in pieces(ids) {
+                let (some, later) = rest.split_at(piece.bytes.len());
+                appended.pieces.push((generation, piece.chunk, piece.bytes.start, some.to_vec()));
+                rest = later;
+            }
+            entries.into_iter().for_each(|entry| extent.push(entry));
+            appended.logs.push((generation, extent));
+        }
+        appended
     }
 }

@@ -7,18 +7,18 @@
 //! | day | `01` to `31` | requests, tokens, nano-dollars, markup in nano-dollars |
 //! | crowd | `crowd`, a tenant's only | requests of users for whom there is no room, who share the month of `other` |
 //! | total | `total`, a tenant's only | tokens and nano-dollars of all days |
+//! | about | `about`, a tenant's only | no numbers but what those of a group are |
 //! | noticed | `noticed` | no numbers but thresholds of which word has gone out: `tokens:80`, `cost:hard` |
 //!
 //! Numbers are divided by a space; zeros at the end are left out, down to the first. A tenant's month is a hash of
 //! cells; a user's is one text, a cell a line: there are many users, and a text takes less room and one command.
-
-use std::fmt::Write;
 
 use crate::domain::counters::{Counters, DayUsage, Group, Mismatch, MonthSums};
 use crate::domain::ids::{Assistant, Model, Tool};
 use crate::domain::money::NanoDollars;
 use crate::domain::quota::{Metric, Noticed, Spent, Threshold};
 
+use super::args::Args;
 use super::keys::{decode, encode};
 
 /// Why a text can't be read: this program never writes it.
@@ -29,6 +29,13 @@ const TOOL: &str = "tool:";
 pub const CROWD: &str = "crowd";
 pub const TOTAL: &str = "total";
 pub const NOTICED: &str = "noticed";
+/// Stands in every tenant's month from its beginning. With a value above 64 bytes Redis keeps a hash as a hash table;
+/// else as a list, in which each of up to 512 fields is looked for from the start.
+pub const ABOUT: (&str, &str) = (
+    "about",
+    "assistant|model: requests, tokens in, tokens out, nano-dollars, latency ms, latencies, cached, reasoning, markup, \
+     unpriced; see docs/redis.md",
+);
 
 pub fn group_cell(group: &Group) -> String {
     format!("{}|{}", encode(group.assistant.as_str()), encode(group.model.as_str()))
@@ -42,15 +49,42 @@ pub fn day_cell(day: u32) -> String {
     format!("{day:02}")
 }
 
-/// Every cell, in order of name within its kind.
-pub fn cells(sums: &MonthSums) -> impl Iterator<Item = (String, String)> {
-    let groups = sums.usage.groups.iter().map(|(group, sum)| (group_cell(group), numbers(&counters(sum))));
-    let tools = sums.usage.tools.iter().map(|(tool, calls)| (tool_cell(tool), calls.to_string()));
-    let days = sums.days.iter().map(|(day, sum)| (day_cell(*day), numbers(&day_numbers(sum))));
-    let crowd = (sums.crowd != 0).then(|| (CROWD.to_owned(), sums.crowd.to_string()));
-    let total = sums.total.map(|total| (TOTAL.to_owned(), numbers(&[total.tokens, total.cost])));
-    let noticed = (!sums.noticed.is_empty()).then(|| (NOTICED.to_owned(), noticed_text(&sums.noticed)));
-    groups.chain(tools).chain(days).chain(crowd).chain(total).chain(noticed)
+/// Every cell, in order of name within its kind: its name and its numbers are written by `put`.
+fn each_cell(sums: &MonthSums, mut put: impl FnMut(&dyn Fn(&mut Vec<u8>), &dyn Fn(&mut Vec<u8>))) {
+    for (group, sum) in &sums.usage.groups {
+        put(&|name| write_group(group, name), &|text| write_numbers(&counters(sum), text));
+    }
+    for (tool, calls) in &sums.usage.tools {
+        put(&|name| name.extend([TOOL.as_bytes(), encode(tool.as_str()).as_bytes()].concat()), &|text| {
+            write_numbers(&[*calls], text);
+        });
+    }
+    for (day, sum) in &sums.days {
+        put(&|name| name.extend(day_cell(*day).as_bytes()), &|text| write_numbers(&day_numbers(sum), text));
+    }
+    if sums.crowd != 0 {
+        put(&|name| name.extend(CROWD.as_bytes()), &|text| write_numbers(&[sums.crowd], text));
+    }
+    if let Some(Spent { tokens, cost }) = sums.total {
+        put(&|name| name.extend(TOTAL.as_bytes()), &|text| write_numbers(&[tokens, cost], text));
+    }
+    if !sums.noticed.is_empty() {
+        put(&|name| name.extend(NOTICED.as_bytes()), &|text| text.extend(noticed_text(&sums.noticed).as_bytes()));
+    }
+}
+
+fn write_group(group: &Group, name: &mut Vec<u8>) {
+    name.extend(encode(group.assistant.as_str()).as_bytes());
+    name.push(b'|');
+    name.extend(encode(group.model.as_str()).as_bytes());
+}
+
+/// Every cell as it is written: name, numbers, name, numbers, …
+pub fn write_cells(sums: &MonthSums, cells: &mut Args) {
+    each_cell(sums, |name, numbers| {
+        cells.push_with(name);
+        cells.push_with(numbers);
+    });
 }
 
 fn noticed_text(noticed: &Noticed) -> String {
@@ -69,17 +103,17 @@ fn read_noticed(text: &str) -> Option<Noticed> {
     text.split(' ').map(read).collect()
 }
 
-/// A month as one text, which [`from_text`] reads.
-pub fn to_text(sums: &MonthSums) -> String {
-    cells(sums).fold(String::with_capacity(256), |mut text, (name, numbers)| {
-        if !text.is_empty() {
-            text.push('\n');
+/// Appends a month as one text, which [`from_text`] reads.
+pub fn write_text(sums: &MonthSums, text: &mut Vec<u8>) {
+    let start = text.len();
+    each_cell(sums, |name, numbers| {
+        if text.len() > start {
+            text.push(b'\n');
         }
-        text.push_str(&name);
-        text.push(' ');
-        text.push_str(&numbers);
-        text
-    })
+        name(text);
+        text.push(b' ');
+        numbers(text);
+    });
 }
 
 /// # Errors
@@ -116,6 +150,8 @@ fn put_cell(sums: &mut MonthSums, name: &str, text: &str) -> Option<()> {
         sums.total = Some(Spent { tokens, cost });
     } else if name == NOTICED {
         sums.noticed = read_noticed(text)?;
+    } else if name == ABOUT.0 {
+        // It is for people.
     } else {
         let day = name.parse().ok().filter(|day| (1..=31).contains(day) && name.len() == 2)?;
         let [requests, tokens, cost, markup] = read_numbers(text)?;
@@ -189,13 +225,19 @@ pub fn read_mismatch(name: &str, text: &str) -> Result<(Model, Mismatch), Damage
 }
 
 fn numbers(all: &[i64]) -> String {
+    let mut text = Vec::new();
+    write_numbers(all, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn write_numbers(all: &[i64], text: &mut Vec<u8>) {
     let kept = all.iter().rposition(|number| *number != 0).unwrap_or(0);
-    let mut text = all[0].to_string();
-    for number in &all[1..=kept] {
-        // Writing to a String does not fail.
-        let _ = write!(text, " {number}");
+    for (index, number) in all[..=kept].iter().enumerate() {
+        if index > 0 {
+            text.push(b' ');
+        }
+        text.extend(itoa::Buffer::new().format(*number).as_bytes());
     }
-    text
 }
 
 /// One number at least; those left out are 0.

@@ -10,13 +10,12 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::domain::bucket::{BUCKETS, Bucket};
 use crate::domain::calendar::Month;
-use crate::domain::delta::Scope;
 use crate::domain::ids::{OutputKind, TenantId, UserId};
 use crate::domain::position::TopicPartition;
-use crate::domain::seen::{Generation, Tier};
+use crate::domain::seen::Generation;
 
 /// Changes when a stored key or field changes its meaning.
-pub const LAYOUT_VERSION: &str = "3";
+pub const LAYOUT_VERSION: &str = "4";
 
 /// The hash tag of every bucket. Tag i lies in the slots from 256 i to 256 i + 255 of the 16,384 of a Redis
 /// Cluster, so that buckets spread evenly over any number of nodes.
@@ -45,13 +44,37 @@ const RESERVED: &AsciiSet = &CONTROLS
     .add(b']')
     .add(b'\\');
 
+/// Which bytes stand for themselves.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        let reserved = b"%:|{}\"'*?[]\\";
+        let mut at = 0;
+        plain[byte] = true;
+        while at < reserved.len() {
+            if reserved[at] as usize == byte {
+                plain[byte] = false;
+            }
+            at += 1;
+        }
+        byte += 1;
+    }
+    plain
+};
+
 /// An id as a part of a key or field.
 pub fn encode(id: &str) -> Cow<'_, str> {
-    utf8_percent_encode(id, RESERVED).into()
+    // Nearly every id stands as it is; this is asked for each cell that is written.
+    if id.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+        Cow::Borrowed(id)
+    } else {
+        utf8_percent_encode(id, RESERVED).into()
+    }
 }
 
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
-    percent_decode_str(text).decode_utf8().ok()
+    if text.contains('%') { percent_decode_str(text).decode_utf8().ok() } else { Some(Cow::Borrowed(text)) }
 }
 
 /// The keys of one namespace.
@@ -70,7 +93,7 @@ impl Keyspace {
         &self.namespace
     }
 
-    /// Watermarks, log times, `applied`, the tiers of seen ids, layout.
+    /// Watermarks, log times, `applied`, what there is of seen ids, layout.
     pub fn state(&self, bucket: Bucket) -> String {
         format!("{}:{{{}}}:state", self.namespace, TAGS[bucket.index()])
     }
@@ -85,20 +108,17 @@ impl Keyspace {
         format!("{}:{{{}}}:tombstones", self.namespace, TAGS[bucket.index()])
     }
 
-    pub fn seen(&self, bucket: Bucket, generation: Generation, tier: Tier, shard: u32) -> String {
-        let tag = TAGS[bucket.index()];
-        format!("{}:{{{tag}}}:seen:{}:{}:{shard}", self.namespace, generation.0, tier.number())
+    /// A chunk of the ids that were counted on a day of log time.
+    pub fn seen(&self, bucket: Bucket, generation: Generation, chunk: u64) -> String {
+        format!("{}:{{{}}}:seen:{}:{chunk}", self.namespace, TAGS[bucket.index()], generation.0)
     }
 
-    /// Sums of a month by assistant and model, by tool and by day.
-    pub fn month(&self, scope: &Scope, month: Month) -> String {
-        match &scope.user {
-            Some(user) => self.of_tenant("user", &scope.tenant, &[user.as_str(), &month.to_string()]),
-            None => self.of_tenant("tenant", &scope.tenant, &[&month.to_string()]),
-        }
+    /// A tenant's sums of a month by assistant and model, by tool and by day.
+    pub fn month(&self, tenant: &TenantId, month: Month) -> String {
+        self.of_tenant("tenant", tenant, &[&month.to_string()])
     }
 
-    /// Users of a tenant in a month, scored by cost in nano-dollars: an index for ordering, never a sum to show.
+    /// The same sums of each of its users: a field a user.
     pub fn users(&self, tenant: &TenantId, month: Month) -> String {
         self.of_tenant("users", tenant, &[&month.to_string()])
     }

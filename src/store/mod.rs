@@ -3,6 +3,7 @@
 //! Returns facts and never counts, logs or decides about a retry: its callers do. Nothing outside this
 //! folder knows a key. Read this file first, then `keys.rs`, `draft.rs` and `apply.lua`.
 
+pub mod args;
 pub mod assigned;
 pub mod call;
 pub mod cells;
@@ -11,6 +12,7 @@ mod fault;
 mod freshness;
 pub mod keys;
 pub mod link;
+pub mod mirror;
 pub mod namespace;
 pub mod notice;
 pub mod offsets;
@@ -20,7 +22,8 @@ pub mod redis_ledger;
 pub mod redis_outbox;
 pub mod redis_reader;
 mod reply;
-pub mod tiers;
+pub mod seen_log;
+mod seen_reader;
 mod unrated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,30 +46,39 @@ pub use fault::{StoreError, Unfit};
 pub use outbox::{Backlog, Delivery, Outbox, Pending, Sink};
 pub use unrated::{Priced, Unrated};
 
-/// What one call adds to one bucket for one stretch of one partition, all of it or nothing.
+/// What one call adds to one bucket, for a stretch of each of some partitions: all of it or nothing.
 #[derive(Debug, Clone)]
 pub struct Flush {
     pub bucket: Bucket,
-    pub partition: TopicPartition,
-    /// The stored watermark that the flush follows on; none before the partition's first.
-    pub from: Option<Position>,
-    /// Further than `from` if there are events.
-    pub to: Position,
-    /// Every record of the partition with an earlier Kafka timestamp lies before `to`.
-    pub log_time: TimeMs,
+    /// One at least, and one a partition.
+    pub stretches: Vec<Stretch>,
     /// Of every event in `delta`, in the events' order, each id once.
     pub seen: Vec<SeenId>,
     pub delta: Delta,
     /// How many partitions there are in all: nothing is dropped before each of them was counted.
     pub partitions: usize,
-    /// Its requests, where each is to be written to the rated topic once it is counted: the store then remembers which
-    /// are not known to be there, until the next flush of the partition.
-    pub prices: Option<Priced>,
-    /// Seen ids to drop, if the whole bucket has passed them.
+    /// Whether what is no longer needed is to be dropped on the way.
+    pub tidies: bool,
+    /// Seen ids to drop, if the whole bucket has passed them and the flush tidies.
     pub expire: Option<Expired>,
 }
 
-impl Flush {
+/// Some of a partition, as one bucket sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    pub partition: TopicPartition,
+    /// The stored watermark that it follows on; none before the partition's first.
+    pub from: Option<Position>,
+    /// Further than `from` if there are events.
+    pub to: Position,
+    /// Every record of the partition with an earlier Kafka timestamp lies before `to`; 0 says nothing.
+    pub log_time: TimeMs,
+    /// Its requests, where each is to be written to the rated topic once it is counted: the store then remembers which
+    /// are not known to be there, until the next flush of the partition.
+    pub prices: Option<Priced>,
+}
+
+impl Stretch {
     /// What the store is to remember of its requests; none where none of them is to be in the rated topic.
     pub fn unrated(&self) -> Option<Unrated> {
         let priced = self.prices.clone().filter(|priced| !priced.offsets.is_empty())?;
@@ -91,8 +103,8 @@ pub enum Outcome {
     Applied { expired: Option<Expired>, capped: Capped, notices: usize },
     /// These events were counted before: fold again without them.
     Repeated(Vec<Repeat>),
-    /// The stored watermark is another one than expected.
-    Moved(Option<Position>),
+    /// A stored watermark is another one than expected: what is stored of each stretch, in their order.
+    Moved(Vec<Option<Position>>),
     /// A sum would leave the range of an i64, or the flush is more than one call takes: halving it helps, down
     /// to the one event that can't be added.
     TooLarge,
@@ -225,7 +237,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Where all buckets stand in a partition.
     fn standing(&self, partition: &TopicPartition) -> impl Future<Output = Result<Standing, StoreError>> + Send;
 
-    /// Applies a flush if the stored watermark is exactly `from`; else changes nothing.
+    /// Applies a flush if the stored watermark of each stretch is exactly its `from`; else changes nothing.
     fn apply(&self, flush: &Flush) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
     /// Keeps the text of a price table under its version, for good.

@@ -34,9 +34,8 @@ impl RedisReader {
     }
 
     pub(super) async fn read_quota(&self, scope: &Scope, month: Month) -> Result<QuotaFacts, StoreError> {
-        let tenant = Scope { tenant: scope.tenant.clone(), user: None };
         let state = self.keyspace.state(Bucket::of(&scope.tenant));
-        let (of_tenant, of_user) = (self.keyspace.month(&tenant, month), self.keyspace.month(scope, month));
+        let (of_tenant, of_user) = (self.keyspace.month(&scope.tenant, month), self.key(scope, month));
         // The days alone: a tenant may have thousands of other cells.
         let mut names: Vec<_> = (1..=DAYS).map(cells::day_cell).collect();
         names.push(cells::CROWD.to_owned());
@@ -45,7 +44,7 @@ impl RedisReader {
         self.ask_assigned(&mut ask, &scope.tenant, scope.user.as_ref());
         ask.cmd("HMGET").arg(&of_tenant).arg(&names);
         if scope.user.is_some() {
-            ask.cmd("GET").arg(&of_user);
+            self.ask_months(&mut ask, scope, &[month]);
         }
         let mut answers = self.link.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);

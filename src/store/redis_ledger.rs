@@ -11,16 +11,19 @@ use tokio::sync::Mutex;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
-use crate::domain::position::TopicPartition;
-use crate::domain::seen::{Expired, Generation, SeenId, Tier};
+use crate::domain::ids::UserId;
+use crate::domain::position::{Position, TopicPartition};
+use crate::domain::seen::Expired;
 
-use super::call::{Call, Frame, MOST_EVENTS};
-use super::draft::{Ask, Draft, Rules};
+use super::call::{Call, Frame, MOST_EVENTS, MOST_STRETCHES};
+use super::draft::{Ask, Draft, Halfway, Rules};
 use super::keys::{self, Keyspace};
 use super::link::{Link, is_no_script};
+use super::mirror::Mirror;
 use super::namespace::Namespace;
 use super::reply::{self, parse_watermark, text, unreadable};
-use super::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError, tiers};
+use super::seen_log;
+use super::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
 use crate::quota::plans::Plans;
 
 /// The script that applies a flush: what reads its arguments, and what it does with them.
@@ -31,25 +34,26 @@ pub const APPLY: &str = concat!(include_str!("call.lua"), include_str!("apply.lu
 const MOST_READINGS: usize = 100;
 
 pub struct RedisLedger {
-    link: Arc<Link>,
-    frame: Frame,
+    pub(super) link: Arc<Link>,
+    pub(super) frame: Frame,
     namespace: Namespace,
     script: Arc<str>,
     sha: Arc<str>,
     stamps: Stamps,
     /// Whose thresholds are watched; none where nobody is to be told.
     watched: Option<Arc<ArcSwap<Plans>>>,
-    /// By bucket: two flushes of this process would only get into each other's way.
-    turns: Vec<Mutex<()>>,
+    /// By bucket: what is known of its ids. Two flushes of this process would only get into each other's way, so whoever
+    /// applies one holds it.
+    mirrors: Vec<Mutex<Mirror>>,
 }
 
 impl RedisLedger {
     pub fn new(link: Arc<Link>, keyspace: Keyspace, retention: Retention, group: &str) -> Self {
         let namespace = Namespace::new(Arc::clone(&link), keyspace.clone(), group);
         let frame = Frame { keyspace, retention, caps: Caps::STANDARD };
-        let turns = Bucket::all().map(|_| Mutex::default()).collect();
+        let mirrors = Bucket::all().map(|_| Mutex::default()).collect();
         let stamps = Stamps::default();
-        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, watched: None, turns }
+        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, watched: None, mirrors }
             .with_script(APPLY)
     }
 
@@ -90,7 +94,7 @@ impl RedisLedger {
             Err(error) if is_no_script(&error) => self.link.query(&command("EVAL", &self.script, call)).await?,
             answer => answer?,
         };
-        read_outcome(&answer, flush, call, &self.frame.keyspace.state(flush.bucket))
+        read_outcome(&answer, flush, &self.frame.keyspace.state(flush.bucket))
     }
 
     /// Reads what the flush adds to, and adds: the call that writes it, unless the outcome is plain already.
@@ -98,56 +102,91 @@ impl RedisLedger {
     /// # Errors
     /// [`StoreError`]
     pub async fn prepare_call(&self, flush: &Flush) -> Result<Result<(Call, Noted), Outcome>, StoreError> {
-        if flush.seen.len() > MOST_EVENTS {
+        let mut mirror = self.mirrors[flush.bucket.index()].lock().await;
+        self.prepare(flush, &mut mirror).await
+    }
+
+    async fn prepare(&self, flush: &Flush, mirror: &mut Mirror) -> Result<Result<(Call, Noted), Outcome>, StoreError> {
+        if flush.seen.len() > MOST_EVENTS || flush.stretches.len() > MOST_STRETCHES {
             return Ok(Err(Outcome::TooLarge));
         }
         let next_stamp = self.stamps.next();
         if flush.seen.is_empty() {
             // Nothing is added, so nothing that is stored matters.
-            let call = Call::of(flush, &Draft::default(), &self.frame, &next_stamp, Tier::SMALLEST);
+            let call = Call::of(flush, &Draft::default(), &self.frame, &next_stamp);
             return Ok(Ok((call, Noted::default())));
         }
-        let keyspace = &self.frame.keyspace;
         let plans = self.watched.as_ref().map(|plans| plans.load());
-        let rules = Rules { keyspace, caps: &self.frame.caps, watched: plans.as_ref().map(|plans| &***plans) };
-        let ask = Ask::of(flush, rules);
-        let answers = self.link.pipeline(&ask.pipeline()).await?;
-        let found = ask.read(answers)?;
-        if found.watermark != flush.from {
-            return Ok(Err(Outcome::Moved(found.watermark)));
+        let watched = plans.as_ref().map(|plans| &***plans);
+        let rules = Rules { keyspace: &self.frame.keyspace, caps: &self.frame.caps, watched };
+        let found = self.ask(flush, rules, mirror).await?;
+        if found.has_moved(flush) {
+            return Ok(Err(Outcome::Moved(found.watermarks)));
+        }
+        let repeats = mirror.repeats(&flush.seen, self.frame.retention.seen_ms);
+        if !repeats.is_empty() {
+            return Ok(Err(Outcome::Repeated(repeats)));
         }
         let crowds = found.crowds();
         let shared =
-            if crowds.is_empty() { Vec::new() } else { self.texts(crowds.iter().map(|crowd| &crowd.key)).await? };
+            if crowds.is_empty() { Vec::new() } else { self.shared(crowds.iter().map(|crowd| &crowd.key)).await? };
         let draft = found.add(&crowds, shared)?;
-        let first_tier = self.first_tier(flush, &draft).await?;
+        if draft.overflows {
+            return Ok(Err(Outcome::TooLarge));
+        }
         let noted = Noted { capped: draft.capped, notices: draft.notices };
-        Ok(Ok((Call::of(flush, &draft, &self.frame, &next_stamp, first_tier), noted)))
+        Ok(Ok((Call::of(flush, &draft, &self.frame, &next_stamp), noted)))
     }
 
-    async fn texts(&self, keys: impl Iterator<Item = &String>) -> Result<Vec<Option<String>>, StoreError> {
+    /// What is stored of all that the flush adds to, with a copy of the bucket's ids that is one.
+    async fn ask<'f>(
+        &self,
+        flush: &'f Flush,
+        rules: Rules<'f>,
+        mirror: &mut Mirror,
+    ) -> Result<Halfway<'f>, StoreError> {
+        let mut damaged: Option<(String, StoreError)> = None;
+        for _ in 0..MOST_READINGS {
+            let ask = Ask::of(flush, rules);
+            let answers = self.link.pipeline(&ask.pipeline()).await?;
+            let found = ask.read(answers)?;
+            if found.has_moved(flush) {
+                // Nothing will be added, and the logs may be those of a time that this worker knows nothing of.
+                return Ok(found);
+            }
+            match self.copy(flush, &found.logs, mirror).await? {
+                Ok(()) => return Ok(found),
+                // The same twice, and no copy of it can be made.
+                Err(error) if damaged.as_ref().is_some_and(|(stamp, _)| *stamp == found.stamp) => return Err(error),
+                // Another worker, or Redis itself, may have come between the two readings.
+                Err(error) => damaged = Some((found.stamp.clone(), error)),
+            }
+        }
+        Err(came_between())
+    }
+
+    /// What users share for whom there is no room, by the keys of the months of users.
+    async fn shared(&self, keys: impl Iterator<Item = &String>) -> Result<Vec<Option<String>>, StoreError> {
         let keys: Vec<_> = keys.collect();
-        let values = self.link.query(cmd("MGET").arg(&keys)).await?;
-        reply::read(values, keys[0])
+        let mut ask = redis::pipe();
+        for key in &keys {
+            ask.cmd("HGET").arg(*key).arg(UserId::other().as_str());
+        }
+        let answers = self.link.pipeline(&ask).await?;
+        answers.into_iter().zip(keys).map(|(answer, key)| reply::read(answer, key)).collect()
     }
+}
 
-    /// Where a generation begins that has no ids yet: with the tier that would have held the latest one's.
-    async fn first_tier(&self, flush: &Flush, draft: &Draft) -> Result<Tier, StoreError> {
-        let begins = |seen: &SeenId| draft.tiers.open(Generation::of(seen.at)).is_none();
-        let Some((latest, known)) = draft.tiers.latest().filter(|_| flush.seen.iter().any(begins)) else {
-            return Ok(Tier::SMALLEST);
-        };
-        let state = self.frame.keyspace.state(flush.bucket);
-        let fields: Vec<_> = known.iter().map(|tier| format!("seen:{}", tiers::name(latest, *tier))).collect();
-        let sizes: Vec<Option<u64>> =
-            reply::read(self.link.query(cmd("HMGET").arg(&state).arg(fields)).await?, &state)?;
-        Ok(Tier::holding(sizes.into_iter().flatten().sum()))
-    }
+fn came_between() -> StoreError {
+    StoreError::Refused(format!("other workers came between {MOST_READINGS} times in a row"))
 }
 
 fn command(verb: &str, script: &str, call: &Call) -> Cmd {
     let mut command = cmd(verb);
-    command.arg(script).arg(call.keys.len()).arg(&call.keys).arg(&call.args);
+    command.arg(script).arg(call.keys.len());
+    call.keys.iter().chain(call.args.iter()).for_each(|argument| {
+        command.arg(argument);
+    });
     command
 }
 
@@ -192,17 +231,21 @@ impl Ledger for RedisLedger {
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
-        let _turn = self.turns[flush.bucket.index()].lock().await;
+        let mut mirror = self.mirrors[flush.bucket.index()].lock().await;
         for _ in 0..MOST_READINGS {
-            let (call, noted) = match self.prepare_call(flush).await? {
+            let (call, noted) = match self.prepare(flush, &mut mirror).await? {
                 Ok(prepared) => prepared,
                 Err(outcome) => return Ok(outcome),
             };
             if let Some(outcome) = self.send(flush, &call).await? {
+                if matches!(outcome, Outcome::Applied { .. }) {
+                    mirror.note(&flush.seen);
+                    flush.expire.into_iter().for_each(|expired| mirror.forget(expired.generation));
+                }
                 return Ok(with_noted(outcome, noted));
             }
         }
-        Err(StoreError::Refused(format!("other workers came between {MOST_READINGS} times in a row")))
+        Err(came_between())
     }
 
     async fn keep_prices(&self, version: &str, prices: &str) -> Result<(), StoreError> {
@@ -258,28 +301,22 @@ impl Stamps {
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] as the script found it; [`StoreError::Unusable`] for an answer it never gives.
-fn read_outcome(answer: &Value, flush: &Flush, call: &Call, state: &str) -> Result<Option<Outcome>, StoreError> {
+fn read_outcome(answer: &Value, flush: &Flush, state: &str) -> Result<Option<Outcome>, StoreError> {
     let Value::Array(parts) = answer else { return Err(unreadable(answer)) };
     // What is no text has been stored by someone else, and is shown as it is.
     let texts: Vec<&str> = parts.iter().map(|part| text(part).unwrap_or("?")).collect();
     let outcome = match texts.as_slice() {
         ["stale"] => return Ok(None),
-        ["overflow"] => Outcome::TooLarge,
         ["applied", expired, others] => {
             let outputs = others.parse().map_err(|_| unreadable(answer))?;
-            // The parts of a tier go one after the other.
-            let rest = flush.expire.and_then(Expired::next);
-            let expired = rest.or_else(|| tiers::expired(expired));
+            // The chunks of a log go in several parts.
+            let oldest = seen_log::expired(expired);
+            let rest = flush.expire.filter(|_| flush.tidies).and_then(Expired::next);
+            let expired =
+                rest.filter(|rest| oldest.is_some_and(|oldest| oldest.generation == rest.generation)).or(oldest);
             Outcome::Applied { expired, capped: Capped { outputs, ..Capped::default() }, notices: 0 }
         }
-        ["repeated", pairs @ ..] => {
-            let repeats: Option<Vec<_>> = pairs.chunks(2).map(|pair| read_repeat(pair, &call.order)).collect();
-            let mut repeats = repeats.ok_or_else(|| unreadable(answer))?;
-            repeats.sort_by_key(|repeat| repeat.index);
-            Outcome::Repeated(repeats)
-        }
-        ["moved", ""] => Outcome::Moved(None),
-        ["moved", _] => Outcome::Moved(Some(parse_watermark(state, &parts[1])?)),
+        ["moved", ..] => Outcome::Moved(read_watermarks(&parts[1..], state)?),
         ["corrupt", key, detail] => {
             return Err(StoreError::Corrupt { key: (*key).to_owned(), detail: (*detail).to_owned() });
         }
@@ -288,7 +325,7 @@ fn read_outcome(answer: &Value, flush: &Flush, call: &Call, state: &str) -> Resu
     Ok(Some(outcome))
 }
 
-fn read_repeat(pair: &[&str], order: &[usize]) -> Option<Repeat> {
-    let [place, conflict] = pair else { return None };
-    Some(Repeat { index: *order.get(place.parse::<usize>().ok()?)?, conflict: *conflict == "1" })
+fn read_watermarks(stored: &[Value], state: &str) -> Result<Vec<Option<Position>>, StoreError> {
+    let one = |value: &Value| if text(value) == Some("") { Ok(None) } else { parse_watermark(state, value).map(Some) };
+    stored.iter().map(one).collect()
 }

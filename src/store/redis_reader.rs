@@ -60,7 +60,7 @@ impl RedisReader {
         let mut answers = self.pipeline(&ask).await?.into_iter();
         let mut absent = Vec::new();
         for (each, answer) in index.months.iter().zip(answers.by_ref()) {
-            let read = read_month(answer, || self.keyspace.month(scope, *each))?;
+            let read = read_month(answer, || self.key(scope, *each))?;
             if *each == month && scope.user.is_some() {
                 usage.days = spent(&read);
             }
@@ -79,25 +79,32 @@ impl RedisReader {
     }
 
     /// A month is a text for a user, and a hash of cells for a tenant.
-    fn ask_months(&self, ask: &mut Pipeline, scope: &Scope, months: &[Month]) {
-        let verb = if scope.user.is_some() { "GET" } else { "HGETALL" };
+    pub(super) fn ask_months(&self, ask: &mut Pipeline, scope: &Scope, months: &[Month]) {
         for month in months {
-            ask.cmd(verb).arg(self.keyspace.month(scope, *month));
+            let key = self.key(scope, *month);
+            match &scope.user {
+                Some(user) => ask.cmd("HGET").arg(key).arg(user.as_str()),
+                None => ask.cmd("HGETALL").arg(key),
+            };
         }
+    }
+
+    /// Where a scope's month stands.
+    pub(super) fn key(&self, Scope { tenant, user }: &Scope, month: Month) -> String {
+        if user.is_some() { self.keyspace.users(tenant, month) } else { self.keyspace.month(tenant, month) }
     }
 
     /// A user without a month of their own may be one of those for whom there was no room.
     async fn refuse_if_crowded(&self, scope: &Scope, absent: &[Month]) -> Result<(), StoreError> {
-        let tenant = Scope { tenant: scope.tenant.clone(), user: None };
         if scope.user.as_ref().is_none_or(|user| *user == UserId::other()) {
             return Ok(());
         }
         let mut ask = pipe();
         for month in absent {
-            ask.cmd("HEXISTS").arg(self.keyspace.month(&tenant, *month)).arg(cells::CROWD);
+            ask.cmd("HEXISTS").arg(self.keyspace.month(&scope.tenant, *month)).arg(cells::CROWD);
         }
         for (month, answer) in absent.iter().zip(self.pipeline(&ask).await?) {
-            if parse::<bool>(answer, || self.keyspace.month(&tenant, *month))? {
+            if parse::<bool>(answer, || self.keyspace.month(&scope.tenant, *month))? {
                 return Err(StoreError::Crowded { month: *month });
             }
         }
@@ -167,18 +174,13 @@ impl RedisReader {
         limit: usize,
     ) -> Result<UsersPage, StoreError> {
         let freshness = self.index(tenant, None).await?.freshness;
-        let index = self.keyspace.users(tenant, month);
-        let names = self.link.query(cmd("ZRANGE").arg(&index).arg(0).arg(-1)).await?;
-        let names = parse::<Vec<String>>(names, || index.clone())?;
         let mut users = Vec::new();
-        for some in names.chunks(USERS_AT_A_TIME) {
-            for (user, usage) in self.month_of_each(tenant, month, some, &index).await? {
-                let total = usage.total().map_err(|Overflow| StoreError::Corrupt {
-                    key: index.clone(),
-                    detail: "a user's sum overflows".to_owned(),
-                })?;
-                users.push((sort_value(sort, &total), user, total));
-            }
+        for (user, usage) in self.month_of_each(tenant, month).await? {
+            let total = usage.total().map_err(|Overflow| StoreError::Corrupt {
+                key: self.keyspace.users(tenant, month),
+                detail: format!("the sum of {user} overflows"),
+            })?;
+            users.push((sort_value(sort, &total), user, total));
         }
         users.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
         let rest = users.into_iter().skip_while(|(value, user, _)| {
@@ -194,26 +196,24 @@ impl RedisReader {
         Ok(UsersPage { users: page.into_iter().map(|(_, user, total)| (user, total)).collect(), next, freshness })
     }
 
-    async fn month_of_each(
-        &self,
-        tenant: &TenantId,
-        month: Month,
-        names: &[String],
-        index: &str,
-    ) -> Result<Vec<(UserId, MonthUsage)>, StoreError> {
-        let mut ask = pipe();
-        let mut scopes = Vec::new();
-        for name in names {
-            let user = UserId::new(name).map_err(|_| damaged(index, name, "a user"))?;
-            let scope = Scope { tenant: tenant.clone(), user: Some(user.clone()) };
-            self.ask_months(&mut ask, &scope, &[month]);
-            scopes.push((user, scope));
+    async fn month_of_each(&self, tenant: &TenantId, month: Month) -> Result<BTreeMap<UserId, MonthUsage>, StoreError> {
+        let key = self.keyspace.users(tenant, month);
+        // A scan may name a user twice.
+        let (mut users, mut cursor) = (BTreeMap::new(), "0".to_owned());
+        loop {
+            let scan = self.link.query(cmd("HSCAN").arg(&key).arg(&cursor).arg("COUNT").arg(USERS_AT_A_TIME)).await?;
+            let texts: Hash;
+            (cursor, texts) = parse(scan, || key.clone())?;
+            for (name, text) in texts {
+                let user = UserId::new(&name).map_err(|_| damaged(&key, &name, "a user"))?;
+                let read = cells::from_text(&text);
+                let read = read.map_err(|Damage(detail)| StoreError::Corrupt { key: key.clone(), detail })?;
+                users.insert(user, read.usage);
+            }
+            if cursor == "0" {
+                return Ok(users);
+            }
         }
-        let answers = self.pipeline(&ask).await?;
-        let read = scopes.into_iter().zip(answers).map(|((user, scope), answer)| {
-            Ok((user, read_month(answer, || self.keyspace.month(&scope, month))?.usage))
-        });
-        read.collect()
     }
 
     async fn read_days(
@@ -230,7 +230,7 @@ impl RedisReader {
         let mut days = BTreeMap::new();
         let mut absent = Vec::new();
         for (month, answer) in months.iter().zip(self.pipeline(&ask).await?) {
-            let key = || self.keyspace.month(scope, *month);
+            let key = || self.key(scope, *month);
             let read = read_month(answer, key)?;
             absent.extend(read.days.is_empty().then_some(*month));
             for (day, sums) in read.days {

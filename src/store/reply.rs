@@ -22,6 +22,16 @@ pub(super) fn read<T: FromRedisValue>(value: Value, key: &str) -> Result<T, Stor
     T::from_redis_value(value).map_err(|error| corrupt(key, error.to_string()))
 }
 
+/// The texts of an array, as they lie in the answer; none where there is nothing.
+pub(super) fn texts<'v>(value: &'v Value, key: &str) -> Result<Vec<Option<&'v str>>, StoreError> {
+    let Value::Array(items) = value else { return Err(unreadable(value)) };
+    let one = |item: &'v Value| match item {
+        Value::Nil => Ok(None),
+        item => text(item).map(Some).ok_or_else(|| corrupt(key, format!("holds what is no text: {item:?}"))),
+    };
+    items.iter().map(one).collect()
+}
+
 pub(super) fn corrupt(key: &str, detail: String) -> StoreError {
     StoreError::Corrupt { key: key.to_owned(), detail }
 }

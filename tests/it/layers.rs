@@ -24,7 +24,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "domain",
         ours: &[],
-        others: Others::Only(&["std", "chrono", "thiserror", "xxhash_rust", "siphasher"]),
+        others: Others::Only(&["std", "chrono", "thiserror", "xxhash_rust", "siphasher", "hashbrown", "litemap"]),
     },
     Layer {
         name: "pricing",
@@ -56,8 +56,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "cli", ours: EVERY_LAYER, others: Others::All },
     Layer { name: "app", ours: EVERY_LAYER, others: Others::All },
     Layer { name: "main", ours: EVERY_LAYER, others: Others::All },
-    // Declares the modules and no more.
-    Layer { name: "lib", ours: &[], others: Others::Only(&[]) },
+    // Declares the modules and the allocator, and no more.
+    Layer { name: "lib", ours: &[], others: Others::Only(&["mimalloc"]) },
 ];
 
 /// These see the store by the names in its mod.rs, the traits and their values, never by a module of it.

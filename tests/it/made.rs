@@ -17,13 +17,13 @@ use indelible::domain::money::NanoDollars;
 use indelible::domain::position::{Fingerprint, Offset, Position, TopicPartition};
 use indelible::domain::rated::Rated;
 use indelible::domain::seen::SeenId;
-use indelible::store::{Flush, Repeat};
+use indelible::store::{Flush, Repeat, Stretch};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 pub(crate) use dump::dump;
-pub(crate) use facts::{Facts, difference, facts, plain};
+pub(crate) use facts::{Facts, difference, facts, month_of, plain};
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
@@ -124,37 +124,48 @@ impl Log {
         let mut ids = HashSet::new();
         let of_bucket = |offset: &usize| Bucket::of(&self.records[*offset].event.tenant) == bucket;
         let is_new = |offset: &usize| {
-            let seen = self.seen(*offset);
-            ids.insert((seen.spread, seen.id))
+            let record = &self.records[*offset];
+            ids.insert(SeenId::of(&record.event, record.at).id)
         };
         (from..to).filter(of_bucket).filter(is_new).collect()
     }
 
-    fn seen(&self, offset: usize) -> SeenId {
-        let record = &self.records[offset];
-        SeenId::of(&record.event, record.at)
-    }
-
     pub(crate) fn flush(&self, bucket: Bucket, from: Option<Position>, to: usize, offsets: &[usize]) -> Flush {
-        let records: Vec<_> = offsets.iter().map(|offset| &self.records[*offset]).collect();
-        let rated: Vec<Rated> = records.iter().map(|record| rated(&record.event)).collect();
-        let counted = records.iter().zip(&rated).map(|(record, rated)| Counted {
-            event: &record.event,
-            rated,
-            log_time: record.at,
-        });
-        Flush {
-            bucket,
-            partition: self.partition.clone(),
-            from,
-            to: self.position(to),
-            log_time: self.log_time(to),
-            seen: offsets.iter().map(|offset| self.seen(*offset)).collect(),
-            delta: Delta::fold(counted).expect("small sums"),
-            partitions: self.partitions,
-            prices: None,
-            expire: None,
-        }
+        flush(bucket, &[Part { log: self, from, to, offsets }])
+    }
+}
+
+/// Some of a log's records, as one bucket sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) log: &'a Log,
+    pub(crate) from: Option<Position>,
+    pub(crate) to: usize,
+    pub(crate) offsets: &'a [usize],
+}
+
+/// A flush of one bucket; it tidies if it has no events, as a heartbeat does.
+pub(crate) fn flush(bucket: Bucket, parts: &[Part<'_>]) -> Flush {
+    let records = || parts.iter().flat_map(|part| part.offsets.iter().map(|offset| &part.log.records[*offset]));
+    let rated: Vec<Rated> = records().map(|record| rated(&record.event)).collect();
+    let counted =
+        records().zip(&rated).map(|(record, rated)| Counted { event: &record.event, rated, log_time: record.at });
+    let stretch = |part: &Part<'_>| Stretch {
+        partition: part.log.partition.clone(),
+        from: part.from,
+        to: part.log.position(part.to),
+        log_time: part.log.log_time(part.to),
+        prices: None,
+    };
+    let seen: Vec<_> = records().map(|record| SeenId::of(&record.event, record.at)).collect();
+    Flush {
+        bucket,
+        stretches: parts.iter().map(stretch).collect(),
+        tidies: seen.is_empty(),
+        seen,
+        delta: Delta::fold(counted).expect("small sums"),
+        partitions: parts[0].log.partitions,
+        expire: None,
     }
 }
 

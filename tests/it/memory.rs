@@ -15,12 +15,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
+use indelible::domain::delta::OfTenant;
 use indelible::domain::position::{Position, TopicPartition};
 use indelible::domain::seen::Expired;
 use indelible::quota::plans::Plans;
 use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
-use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
+use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError, Stretch};
 
 use draft::{Draft, keep};
 use outputs::Moves;
@@ -29,7 +30,7 @@ use outputs::Moves;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Entry {
     Hash(BTreeMap<String, String>),
-    Text(String),
+    Bytes(Vec<u8>),
     Scored(BTreeMap<String, i64>),
     Set(BTreeSet<String>),
 }
@@ -82,9 +83,10 @@ impl MemoryLedger {
             return Outcome::TooLarge;
         }
         let mut stored = self.lock();
-        let watermark = self.watermark(&stored, flush.bucket, &keys::watermark_field(&flush.partition));
-        if watermark != flush.from {
-            return Outcome::Moved(watermark);
+        let of = |stretch: &Stretch| self.watermark(&stored, flush.bucket, &keys::watermark_field(&stretch.partition));
+        let watermarks: Vec<_> = flush.stretches.iter().map(of).collect();
+        if flush.stretches.iter().map(|stretch| stretch.from).ne(watermarks.iter().copied()) {
+            return Outcome::Moved(watermarks);
         }
         let repeats = self.repeats(&stored, flush);
         if !repeats.is_empty() {
@@ -114,14 +116,10 @@ impl MemoryLedger {
         let (mut capped, mut notices) = (Capped::default(), 0);
         self.assign(draft, flush);
         self.add_mismatches(draft, flush)?;
-        for ((scope, month), added) in &flush.delta.months {
-            if scope.user.is_none() {
-                let users = flush.delta.months.iter().filter_map(|((of, in_month), added)| {
-                    let same = of.tenant == scope.tenant && in_month == month;
-                    same.then_some((of.user.as_ref()?, added))
-                });
-                notices += self.add_month(draft, (&scope.tenant, *month), added, users.collect(), &mut capped)?;
-            }
+        for ((tenant, month), OfTenant { added, users }) in &flush.delta.tenants {
+            let mut users: Vec<_> = users.iter().collect();
+            users.sort_by_key(|(user, _)| *user);
+            notices += self.add_month(draft, (tenant, *month), added, users, &mut capped)?;
         }
         let mut moves = Moves::new();
         for change in &flush.delta.outputs {
@@ -131,16 +129,18 @@ impl MemoryLedger {
             draft.increment_unless_0(&key, field, amount)?;
         }
         draft.increment(&state, "applied".to_owned(), flush.seen.len() as i64)?;
-        let log = keys::log_field(&flush.partition);
-        let passed = draft.hash(&state).get(&log).and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
-        draft.hash(&state).insert(log, flush.log_time.0.max(passed).to_string());
-        draft.hash(&state).insert(keys::watermark_field(&flush.partition), flush.to.to_string());
-        let unrated = keys::unrated_field(&flush.partition);
-        draft.hash(&state).remove(&unrated);
-        if let Some(priced) = flush.unrated() {
-            draft.hash(&state).insert(unrated, priced.to_string());
+        for stretch in &flush.stretches {
+            let log = keys::log_field(&stretch.partition);
+            let passed = draft.hash(&state).get(&log).and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
+            draft.hash(&state).insert(log, stretch.log_time.0.max(passed).to_string());
+            draft.hash(&state).insert(keys::watermark_field(&stretch.partition), stretch.to.to_string());
+            let unrated = keys::unrated_field(&stretch.partition);
+            draft.hash(&state).remove(&unrated);
+            if let Some(priced) = stretch.unrated() {
+                draft.hash(&state).insert(unrated, priced.to_string());
+            }
         }
-        Ok((if flush.seen.is_empty() { self.expire(draft, flush) } else { None }, capped, notices))
+        Ok((if flush.tidies { self.expire(draft, flush) } else { None }, capped, notices))
     }
 }
 
@@ -176,14 +176,14 @@ impl Ledger for MemoryLedger {
     }
 
     async fn keep_prices(&self, version: &str, text: &str) -> Result<(), StoreError> {
-        let text = Entry::Text(text.to_owned());
+        let text = Entry::Bytes(text.as_bytes().to_vec());
         self.lock().entry(self.keyspace.prices(version)).or_insert(text);
         Ok(())
     }
 
     async fn prices(&self, version: &str) -> Result<Option<String>, StoreError> {
         match self.lock().get(&self.keyspace.prices(version)) {
-            Some(Entry::Text(text)) => Ok(Some(text.clone())),
+            Some(Entry::Bytes(text)) => Ok(Some(String::from_utf8(text.clone()).expect("text"))),
             _ => Ok(None),
         }
     }

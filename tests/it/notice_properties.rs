@@ -177,10 +177,11 @@ impl Onlooker {
     }
 
     fn stored(&self, connection: &mut Connection, scope: &Scope, month: Month, metric: Metric) -> Result<i64, String> {
-        let key = self.keys.month(scope, month);
-        let text: String = if scope.user.is_some() {
-            cmd("GET").arg(&key).query(connection).map_err(|error| error.to_string())?
+        let text: String = if let Some(user) = &scope.user {
+            let key = self.keys.users(&scope.tenant, month);
+            cmd("HGET").arg(&key).arg(user.as_str()).query(connection).map_err(|error| error.to_string())?
         } else {
+            let key = self.keys.month(&scope.tenant, month);
             let cells: BTreeMap<String, String> =
                 cmd("HGETALL").arg(&key).query(connection).map_err(|error| error.to_string())?;
             cells.iter().map(|(name, numbers)| format!("{name} {numbers}\n")).collect()
@@ -249,8 +250,15 @@ impl Onlooker {
     }
 
     fn marks(&self, content: &Content, scope: &Scope, month: Month) -> Vec<Passed> {
-        let text = match content.get(&self.keys.month(scope, month)) {
-            Some(Entry::Text(text)) => text.lines().find_map(|line| line.strip_prefix("noticed ")).unwrap_or_default(),
+        let key = match scope.user {
+            Some(_) => self.keys.users(&scope.tenant, month),
+            None => self.keys.month(&scope.tenant, month),
+        };
+        let text = match content.get(&key) {
+            Some(Entry::Hash(users)) if scope.user.is_some() => {
+                let text = scope.user.as_ref().and_then(|user| users.get(user.as_str()));
+                text.and_then(|text| text.lines().find_map(|line| line.strip_prefix("noticed "))).unwrap_or_default()
+            }
             Some(Entry::Hash(cells)) => cells.get("noticed").map(String::as_str).unwrap_or_default(),
             _ => "",
         };

@@ -75,8 +75,14 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
     println!("{summary}");
 
     let on = |pattern: &str| Patient::new(&deployment, pattern);
-    let user = on("{*}:user:*");
-    let text: String = user.ask("GET", &[]);
+    let users = on("{*}:users:*");
+    let mut names: Vec<String> = users.ask("HKEYS", &[]);
+    names.sort();
+    let who = names.remove(0);
+    let text: String = users.ask("HGET", &[&who]);
+    // All of a user's month is a field of the hash.
+    let mut user = on("{*}:users:*");
+    user.name += &format!(" {who} ");
     let lines: Vec<&str> = text.lines().collect();
     let (first, others) = lines.split_first().expect("a group");
     let (group, numbers) = first.split_once(' ').expect("a name and sums");
@@ -88,19 +94,21 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
         let changed: Vec<String> = numbers.iter().enumerate().map(plus).collect();
         [&[&*format!("{group} {}", changed.join(" "))], others].concat().join("\n")
     };
-    user.suffers(Some(&api), group, "SET", &[&with(1)]);
-    user.suffers(None, group, "SET", &[&with(0)]);
-    user.suffers(None, group, "SET", &[&with(3)]);
+    user.suffers(Some(&api), group, "HSET", &[&who, &with(1)]);
+    user.suffers(None, group, "HSET", &[&who, &with(0)]);
+    user.suffers(None, group, "HSET", &[&who, &with(3)]);
     // The charge alone, and a request more that nobody has priced.
-    user.suffers(None, group, "SET", &[&with(8)]);
-    user.suffers(None, group, "SET", &[&with(9)]);
-    user.suffers(None, group, "SET", &[&others.join("\n")]);
-    user.suffers(None, "found nothing", "DEL", &[]);
+    user.suffers(None, group, "HSET", &[&who, &with(8)]);
+    user.suffers(None, group, "HSET", &[&who, &with(9)]);
+    user.suffers(None, group, "HSET", &[&who, &others.join("\n")]);
     let is_day = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
     let day = lines.iter().copied().rfind(is_day).expect("a day");
     let rest: Vec<&str> = lines.iter().copied().filter(|line| *line != day).collect();
-    user.suffers(None, &day[..2], "SET", &[rest.join("\n").as_str()]);
-    user.suffers(None, "00", "APPEND", &["\n00 1"]);
+    user.suffers(None, &day[..2], "HSET", &[&who, &rest.join("\n")]);
+    user.suffers(None, "00", "HSET", &[&who, &format!("{text}\n00 1")]);
+    users.suffers(None, &who, "HDEL", &[&who]);
+    users.suffers(None, "nobody", "HSET", &["nobody", &text]);
+    users.suffers(None, "found nothing", "DEL", &[]);
     let tenant = on("{*}:tenant:*");
     tenant.suffers(None, "tool:search", "HINCRBY", &["tool:search", "1"]);
     tenant.suffers(None, group, "HDEL", &[group]);
@@ -115,10 +123,6 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
     quota.suffers(None, &whose, "HSET", &[&whose, &format!("{assigned}0")]);
     quota.suffers(None, "user:nobody", "HSET", &["user:nobody", "0 0 svc e1 inherit"]);
 
-    let users = on("{*}:users:*");
-    let one: String = users.ask::<Vec<String>>("ZRANGE", &["0", "0"]).remove(0);
-    users.suffers(None, &one, "ZREM", &[&one]);
-    users.suffers(None, &one, "ZINCRBY", &["1", &one]);
     on("{*}:months:*").suffers(None, "1999-01", "SADD", &["1999-01"]);
     let saved = on("{*}:saved:*:website");
     let output: String = saved.ask::<Vec<String>>("ZRANGE", &["0", "0"]).remove(0);
@@ -139,9 +143,14 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
     let deleted: String = tombstones.ask::<Vec<String>>("ZRANGE", &["0", "0"]).remove(0);
     tombstones.suffers(None, &deleted, "ZREM", &[&deleted]);
     let mut seen = on("{*}:seen:*");
-    // All shards of a day are compared as one.
-    seen.name.truncate(seen.name.rfind(':').expect("a shard"));
-    seen.suffers(None, "members", "SPOP", &[]);
+    let bucket = seen.key.split_once(":seen:").expect("a chunk").0.replacen("indelible:", "", 1);
+    // Some facts are about all chunks of a day.
+    seen.name.truncate(seen.name.rfind(':').expect("a chunk"));
+    seen.suffers(None, "bytes", "APPEND", &["12 bytes too"]);
+    seen.suffers(None, "bytes", "SET", &["short"]);
+    seen.suffers(None, "bytes: found nothing", "DEL", &[]);
+    seen.suffers(None, "digest", "SETRANGE", &["0", "another id,"]);
+    on(&format!("{bucket}:state")).suffers(None, "seen ids of all days", "HDEL", &["seen"]);
 
     oracle::assert_equal(&env, Some(&url));
 }
@@ -149,12 +158,10 @@ fn what_was_counted_right_is_equal_and_every_planted_fault_is_named() {
 #[test]
 fn mismatches_and_notices_that_no_event_explains_are_named() {
     let (deployment, _api) = counted();
-    let keys: Vec<String> = deployment.redis.ask("KEYS", &["indelible:*:user:*"]);
-    let [bucket, tenant, user, month] = {
-        let (bucket, rest) = keys[0].split_once(":user:").expect("a user's month");
-        let parts: Vec<_> = rest.split(':').collect();
-        [bucket, parts[0], parts[1], parts[2]].map(str::to_owned)
-    };
+    let keys: Vec<String> = deployment.redis.ask("KEYS", &["indelible:*:users:*"]);
+    let (bucket, rest) = keys[0].split_once(":users:").expect("the months of users");
+    let (tenant, month) = rest.split_once(':').expect("a tenant and a month");
+    let user: String = deployment.redis.ask::<Vec<String>>("HKEYS", &[&keys[0]]).remove(0);
     let notice = |used: i64, threshold: &str, id: &str| {
         let data = json!({"tenantId": tenant, "userId": user, "month": month, "metric": "tokens", "alsoPassed": [],
             "threshold": threshold, "limitTokens": 1_000_000, "usedTokens": used, "percent": used * 100 / 1_000_000});
@@ -192,7 +199,7 @@ fn a_key_that_no_event_explains_is_named() {
     let (deployment, _api) = counted();
     let tenant: Vec<String> = deployment.redis.ask("KEYS", &["indelible:*:months:*"]);
     let bucket = tenant[0].split_once("}:").expect("a tag").0.to_owned();
-    for key in [format!("{bucket}}}:user:nobody:ever:2026-11"), "indelible:other".to_owned()] {
+    for key in [format!("{bucket}}}:users:nobody:2026-11"), "indelible:other".to_owned()] {
         deployment.redis.ask::<()>("SET", &[&key, "a|m 1"]);
         let said = oracle::differences(&deployment.env(), None, &["--wait", "0"]).expect_err("a key too many");
         let name = key.strip_prefix("indelible:").expect("our namespace");

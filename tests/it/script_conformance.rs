@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use crate::memory::{Content, Entry, MemoryLedger};
 use indelible::domain::bucket::Bucket;
 use indelible::domain::position::{Offset, TopicPartition};
-use indelible::domain::seen::{Expired, Generation, Tier};
+use indelible::domain::seen::{Expired, Generation};
 use indelible::store::keys::Keyspace;
 use indelible::store::link::{Link, Patience, Target};
 use indelible::store::redis_ledger::RedisLedger;
@@ -63,8 +63,6 @@ struct Pair {
     twin: MemoryLedger,
     logs: Vec<Log>,
     buckets: Vec<Bucket>,
-    /// Ids of few shards meet one another more often.
-    spread: u64,
     expired: Option<Expired>,
     sent: Vec<Flush>,
 }
@@ -103,7 +101,6 @@ impl Pair {
         let plans = plans(&mut rng);
         let swapped = Arc::new(ArcSwap::from_pointee(plans.clone()));
         Self {
-            spread: *[1, u64::MAX].choose(&mut rng).expect("not empty"),
             rng,
             script: RedisLedger::new(link, keys.clone(), retention, "g").with_caps(caps).watching(swapped),
             twin: MemoryLedger::new(keys, retention).with_caps(caps).watching(plans),
@@ -137,19 +134,21 @@ impl Pair {
         let mut offsets = log.offsets(bucket, next, to);
         loop {
             let mut flush = log.flush(bucket, from, to, &offsets);
-            flush.seen.iter_mut().for_each(|seen| seen.spread %= self.spread);
+            flush.tidies |= self.rng.random_bool(0.3);
             flush.delta.outputs.shuffle(&mut self.rng);
             if self.rng.random_bool(0.4) {
                 let offsets = offsets.iter().map(|offset| Offset(*offset as i64)).collect();
-                flush.prices = Some(Priced { version: "v".into(), offsets });
+                flush.stretches[0].prices = Some(Priced { version: "v".into(), offsets });
             }
             flush.expire = self.expired.take().or_else(|| {
                 let generation = Generation(START_MS / DAY_MS + self.rng.random_range(0..5));
-                Some(Expired { generation, tier: Tier::SMALLEST, part: 0 }).filter(|_| self.rng.random_bool(0.05))
+                Some(Expired { generation, chunks: 1, first: 0 }).filter(|_| self.rng.random_bool(0.05))
             });
             match self.both(&flush).await? {
                 Outcome::Applied { expired, .. } => {
-                    self.expired = expired;
+                    if flush.tidies {
+                        self.expired = expired;
+                    }
                     self.sent.push(flush);
                     return Ok(());
                 }

@@ -17,17 +17,19 @@ use indelible::ingest::batch::Rejected;
 use indelible::ingest::dead_letter::DeadLetters;
 use indelible::ingest::decode::{Bounds, Incoming, Reason, decode};
 use indelible::ingest::failure::Failure;
-use indelible::ingest::job::{Tools, Trouble};
+use indelible::ingest::job::{Departure, Landing, Tools};
 use indelible::ingest::lane::Lane;
 use indelible::ingest::limits::Limits;
 use indelible::ingest::rated::message::Message;
 use indelible::ingest::rated::{Audit, RatedTopic};
 use indelible::ingest::record::{Chunk, Record};
 use indelible::ingest::start::{LogFacts, start};
+use indelible::ingest::trouble::Trouble;
 use indelible::ops::metrics::Metrics;
 use indelible::pricing::Table;
 use indelible::store::cells;
 use indelible::store::keys::{Keyspace, watermark_field};
+use indelible::store::seen_log::{Entry as Id, read_entries};
 use indelible::store::{Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -89,7 +91,10 @@ impl Ledger for Flaky {
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
         // Else its events were counted again, as soon as their ids are forgotten.
-        assert!(flush.from.is_none_or(|from| from.next() <= flush.to.next()), "a watermark goes back: {flush:?}");
+        for stretch in &flush.stretches {
+            let goes_on = stretch.from.is_none_or(|from| from.next() <= stretch.to.next());
+            assert!(goes_on, "a watermark goes back: {flush:?}");
+        }
         let luck = self.rng.lock().expect("no panic").random_range(0..60);
         if luck < 6 {
             return Err(StoreError::Unavailable("the request is lost".to_owned()));
@@ -136,12 +141,10 @@ impl Rated {
         let data = &value["data"];
         let number = |name: &str| data[name].as_i64().expect("a number");
         let seen = self.requests.get(&(number("partition"), number("offset"))).expect("a request of the log");
-        let members = [seen.id, seen.content].map(|member| member.to_string());
-        let known = self
-            .store
-            .content()
-            .into_values()
-            .any(|entry| matches!(entry, Entry::Set(known) if members.iter().all(|member| known.contains(member))));
+        let known = self.store.content().into_iter().any(|(key, entry)| match entry {
+            Entry::Bytes(ids) if key.contains(":seen:") => read_entries(&ids).expect("ids").contains(&Id::of(seen)),
+            _ => false,
+        });
         assert!(known, "written and not counted: {value}");
         assert_eq!(value["id"], message.id.as_str());
         self.written.lock().expect("no panic").push(value);
@@ -182,6 +185,8 @@ struct World {
     /// By worker and partition, with the offset that is read next. A worker that lost a partition does not know it.
     lanes: [BTreeMap<usize, (Lane, usize)>; WORKERS],
     snapshots: Vec<Content>,
+    /// Partitions of a departure that failed.
+    forgotten: Vec<usize>,
 }
 
 fn at(partition: usize) -> TopicPartition {
@@ -228,6 +233,13 @@ fn nanos(amount: &Value) -> i64 {
     format!("{whole}{fraction:0<9}").parse().expect("a number")
 }
 
+/// The texts of a tenant's users, where it is these that a key holds.
+fn users(key: String, entry: Entry) -> Option<(String, BTreeMap<String, String>)> {
+    let tenant = key.split_once("}:users:")?.1.rsplit_once(':')?.0.to_owned();
+    let Entry::Hash(users) = entry else { return None };
+    Some((tenant, users))
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -262,7 +274,7 @@ impl World {
             }
         });
         let lanes = std::array::from_fn(|_| BTreeMap::new());
-        Self { rng, tools, store, topic, crash, logs, lanes, snapshots: Vec::new(), letters }
+        Self { rng, tools, store, topic, crash, logs, lanes, snapshots: Vec::new(), forgotten: Vec::new(), letters }
     }
 
     /// What a worker does first when it is given a partition. Whoever had it is not told.
@@ -308,16 +320,33 @@ impl World {
         if flush { self.depart(worker, partition, beat).await } else { Ok(true) }
     }
 
+    /// Sends off what waits of a partition, and now and then of the others with it.
     async fn depart(&mut self, worker: usize, partition: usize, beat: bool) -> Result<bool, Failure> {
-        let (tools, Some((lane, _))) = (&self.tools[worker], self.lanes[worker].get_mut(&partition)) else {
+        let together = self.rng.random_bool(0.5);
+        let (tools, lanes) = (&self.tools[worker], &mut self.lanes[worker]);
+        if !lanes.contains_key(&partition) {
             return Ok(true);
-        };
-        let departure = lane.depart(Instant::now(), &tools.limits, PARTITIONS, beat);
-        tokio::select! {
+        }
+        let leaving = lanes.iter_mut().filter(|(at, _)| together || **at == partition);
+        let leaving = leaving.map(|(_, (lane, _))| lane.depart(Instant::now(), beat)).collect();
+        let departure = Departure { lanes: leaving, partitions: PARTITIONS, tidies: beat, expire: BTreeMap::new() };
+        let landed = tokio::select! {
             biased;
             () = self.crash.notified() => return Ok(false),
-            landed = tools.run(departure) => lane.land(&landed?, Instant::now()),
-        }
+            landed = tools.run(departure) => landed,
+        };
+        let gone = lanes.iter_mut().filter(|(_, (lane, _))| lane.in_flight);
+        let Landing { lanes: landed, .. } = match landed {
+            Ok(landing) => landing,
+            Err(failure) => {
+                // The session ends, and with it all that it knows.
+                self.forgotten = gone.map(|(at, _)| *at).collect();
+                return Err(failure);
+            }
+        };
+        gone.for_each(|(partition, (lane, _))| {
+            lane.land(landed.get(&at(*partition)).map_or(&[], Vec::as_slice), Instant::now());
+        });
         Ok(true)
     }
 
@@ -392,7 +421,11 @@ impl World {
         match self.work(worker, partition, flush).await {
             Ok(true) => {}
             Ok(false) => self.restart(worker).await,
-            Err(Failure::WatermarkMoved { .. }) => self.open(worker, partition).await,
+            Err(Failure::WatermarkMoved { .. }) => {
+                for partition in std::mem::take(&mut self.forgotten) {
+                    self.open(worker, partition).await;
+                }
+            }
             Err(failure) => panic!("{failure}"),
         }
     }
@@ -400,11 +433,13 @@ impl World {
     /// Requests, cost and charge by tenant and user: the store's, and those that the topic last said of each id.
     fn costs(&self) -> [BTreeMap<String, (i64, i64, i64)>; 2] {
         let counted = self.store.content().into_iter().filter_map(|(key, entry)| {
-            let name = key.split_once("}:user:")?.1.rsplit_once(':')?.0.to_owned();
-            let Entry::Text(text) = entry else { return None };
-            let sums = cells::from_text(&text).expect("a month").usage.total().expect("small sums");
-            Some((name, (sums.requests, sums.cost.0, sums.charge.0)))
+            let (tenant, users) = users(key, entry)?;
+            Some(users.into_iter().map(move |(user, text)| {
+                let sums = cells::from_text(&text).expect("a month").usage.total().expect("small sums");
+                (format!("{tenant}:{user}"), (sums.requests, sums.cost.0, sums.charge.0))
+            }))
         });
+        let counted = counted.flatten();
         let written = self.topic.written.lock().expect("no panic");
         let last: BTreeMap<&str, &Value> =
             written.iter().map(|value| (value["id"].as_str().expect("an id"), value)).collect();
@@ -429,11 +464,13 @@ impl World {
             }
         }
         let counted = self.store.content().into_iter().filter_map(|(key, entry)| {
-            let name = key.split_once("}:user:")?.1.rsplit_once(':')?.0.to_owned();
-            let Entry::Text(text) = entry else { return None };
-            let sums = cells::from_text(&text).expect("a month").usage.total().expect("small sums");
-            Some((name, (sums.requests, sums.tokens_in)))
+            let (tenant, users) = users(key, entry)?;
+            Some(users.into_iter().map(move |(user, text)| {
+                let sums = cells::from_text(&text).expect("a month").usage.total().expect("small sums");
+                (format!("{tenant}:{user}"), (sums.requests, sums.tokens_in))
+            }))
         });
+        let counted = counted.flatten();
         [counted.collect(), plain]
     }
 }

@@ -11,6 +11,7 @@ from .names import encode
 from .notices import Notices, Scope, accounts, bounds, compare_marks
 from .quotas import NO_LIMIT, Assignment, Assignments, Plans
 from .redis_link import FAILURES, Client
+from .seen import CHUNK_IDS, ENTRY_BYTES, different_ids, digest
 from .trouble import CannotTell
 
 BUCKETS = 64
@@ -19,8 +20,13 @@ GROUP = ("requests", "in", "out", "nanousd", "latency_ms", "latency_n", "cached"
 DAY = ("requests", "tokens", "nanousd", "markup")
 
 Key = str
-# What a key holds: a hash, a sorted set with its scores, the members of a set, or a text.
-Content = dict[str, str] | dict[str, float] | set[str] | str
+# What a key holds: a hash, a sorted set with its scores, the members of a set, a text, or the bytes of seen ids. What
+# is expected of the months of users: by user, the cells.
+Content = dict[str, str] | dict[str, float] | dict[str, dict[str, str]] | set[str] | str | bytes
+
+
+# A chunk of seen ids, as its key ends: day and number.
+_CHUNK = re.compile(r"(?:^|:)seen:(-?[0-9]+):([0-9]+)$")
 
 
 # Reading
@@ -62,6 +68,9 @@ def _contents(client: Client, keys: list[str]) -> list[Content | None]:
     for key, kind in zip(keys, types):
         if kind == "zset":
             pipe.zrange(key, 0, -1, withscores=True)
+        elif kind == "string" and _CHUNK.search(key):
+            # They are no text.
+            pipe.execute_command("GET", key, NEVER_DECODE=True)
         elif kind != "none":
             getattr(pipe, commands.get(kind, "type"))(key)
     answers = iter(pipe.execute())
@@ -78,13 +87,11 @@ def expected_of(tenant: str, counted: Tenant) -> dict[Key, Content]:
     name = encode(tenant)
     for month, used in counted.total.months.items():
         keys[f"tenant:{name}:{month}"] = month_cells(used) | {"total": _total(used)}
-        keys[f"users:{name}:{month}"] = {}
     if counted.total.months:
         keys[f"months:{name}"] = set(counted.total.months)
     for user, account in counted.users.items():
         for month, used in account.months.items():
-            keys[f"user:{name}:{encode(user)}:{month}"] = month_cells(used)
-            keys[f"users:{name}:{month}"][user] = float(used.total()["nanousd"])
+            keys.setdefault(f"users:{name}:{month}", {})[user] = month_cells(used)
         for saved in account.saved():
             key = f"saved:{name}:{encode(user)}:{encode(saved.output.kind)}"
             keys.setdefault(key, {})[saved.output.id] = float(saved.created_ms)
@@ -212,19 +219,41 @@ def compare_tenant(snapshot: Snapshot, tenant: str, counted: Tenant, differences
         found = bucket.get(key)
         if found is None:
             differences.add(label, NOTHING, expected)
-        elif key.startswith("user:") and isinstance(found, str):
-            cells = dict(line.split(" ", 1) for line in found.split("\n"))
-            differences.mappings(label, _legible(key, cells), expected)
+        elif key.startswith("users:") and isinstance(found, dict):
+            _compare_users(label, found, expected, differences)
         elif isinstance(expected, dict) and isinstance(found, dict):
             differences.mappings(label, _legible(key, found), expected)
         else:
             differences.equal(label, found, expected)
 
 
+def _compare_users(
+    label: str, found: dict[str, str], expected: dict[str, dict[str, str]], differences: Differences
+) -> None:
+    """A user a field, cell by cell."""
+    for user, cells in expected.items():
+        if user in found:
+            differences.mappings(f"{label} {user}", _without_marks(_cells(found[user])), cells)
+        else:
+            differences.add(f"{label} {user}", NOTHING, cells)
+    for user in sorted(found.keys() - expected.keys()):
+        differences.add(f"{label} {user}", found[user], NOTHING)
+
+
+def _cells(text: object) -> dict[str, str]:
+    """A user's month: a line a cell."""
+    return dict(line.partition(" ")[::2] for line in str(text).split("\n"))
+
+
+def _without_marks(cells: dict[str, str]) -> dict[str, str]:
+    """Marks depend on the order; what is about the cells is for people."""
+    return {name: numbers for name, numbers in cells.items() if name not in ("noticed", "about")}
+
+
 def _legible(key: Key, found: dict) -> dict:
-    """Without zeros where they may stand, and without marks, which depend on the order."""
-    if key.startswith(("user:", "tenant:")):
-        return {name: numbers for name, numbers in found.items() if name != "noticed"}
+    """Without zeros where they may stand, and without marks."""
+    if key.startswith("tenant:"):
+        return _without_marks(found)
     if key.startswith("saved-counts:"):
         return {field: amount for field, amount in found.items() if amount != "0"}
     return found
@@ -250,7 +279,7 @@ def _is_bookkeeping(key: Key) -> bool:
     names = ("state", "tombstones", "outbox", "outbox-lease", "webhook", "webhook-due", "webhook-lease")
     if key in names or key.startswith(("mismatches:", "prices:")):
         return True
-    return re.fullmatch(r"seen:-?[0-9]+:[0-9]:[0-9]+", key) is not None
+    return _CHUNK.match(key) is not None
 
 
 # Buckets
@@ -356,11 +385,10 @@ def compare_notices(
         for month, used in account.months.items():
             if not used.groups:
                 continue
-            key = ":".join(["tenant" if scope[1] is None else "user", *map(encode, filter(None, scope)), month])
-            found = _marks(snapshot.buckets.get(tag or "", {}).get(key))
+            what, found = _marks(snapshot.buckets.get(tag or "", {}), scope, month)
             marks[scope, month] = found
             limits = bounds(plans, tenants[scope[0]], scope[1], month, published is not None)
-            compare_marks(f"redis {{{tag or '?'}}}:{key}", found, limits, differences)
+            compare_marks(f"redis {{{tag or '?'}}}:{what}", found, limits, differences)
     notices = Notices(plans, tenants, marks, went_back)
     for tag, keys in sorted(snapshot.buckets.items()):
         waiting = keys.get("outbox", {})
@@ -372,11 +400,14 @@ def compare_notices(
         notices.compare_all(differences)
 
 
-def _marks(month: Content | None) -> set[str]:
-    cells = month
-    if isinstance(month, str):
-        cells = dict(line.partition(" ")[::2] for line in month.split("\n"))
-    return set(cells.get("noticed", "").split()) if isinstance(cells, dict) else set()
+def _marks(keys: dict[Key, Content], scope: Scope, month: str) -> tuple[str, set[str]]:
+    """Where the marks of a month stand, and which there are."""
+    tenant, user = scope
+    key = f"{'tenant' if user is None else 'users'}:{encode(tenant)}:{month}"
+    what, cells = key, keys.get(key)
+    if user is not None:
+        what, cells = f"{key} {user}", _cells(cells.get(user, "")) if isinstance(cells, dict) else None
+    return what, set(cells.get("noticed", "").split()) if isinstance(cells, dict) else set()
 
 
 def _compare_watermarks(label: str, state: dict[str, str], ends: dict[str, Ends], differences: Differences) -> None:
@@ -402,21 +433,40 @@ def _passed_ms(state: dict[str, str], fold: Fold) -> int:
 def _compare_seen(
     tag: str, keys: dict[Key, Content], events: int, fold: Fold, memory: Memory, differences: Differences
 ) -> None:
-    """Two members an id, its name's hash and its content's; the state says how many ids each tier of a day holds."""
-    members: dict[str, int] = {}
+    """An entry an id, in chunks; the state says how many ids each day has, and their digest."""
+    chunks: dict[str, dict[int, object]] = {}
     for key, content in keys.items():
-        if key.startswith("seen:"):
-            tier = key[len("seen:") :].rpartition(":")[0]
-            members[tier] = members.get(tier, 0) + len(content)
-    state = keys["state"]
-    kept = {field[len("seen:") :]: int(ids) for field, ids in state.items() if field.startswith("seen:")}
-    for tier in sorted(members.keys() | kept.keys()):
-        label = f"redis {{{tag}}}:seen:{tier} members"
-        differences.equal(label, members.get(tier, 0), 2 * kept.get(tier, 0))
-        if tier not in state.get("tiers", "").split(" "):
-            differences.add(f"redis {{{tag}}}:state tiers", state.get("tiers", NOTHING), f"{tier} among them")
-    if _passed_ms(state, fold) < memory.names_ms:
-        differences.equal(f"redis {{{tag}}}:state ids of all tiers", sum(kept.values()), events)
+        match = _CHUNK.match(key)
+        if match:
+            chunks.setdefault(match[1], {})[int(match[2])] = content
+    state, told = keys["state"], {}
+    for log in state.get("seen", "").split():
+        match = re.fullmatch(r"(-?[0-9]+):([0-9]+):([0-9a-f]{16})", log)
+        if match and match[1] not in told:
+            told[match[1]] = (int(match[2]), match[3])
+        else:
+            differences.add(f"redis {{{tag}}}:state seen", state["seen"], "DAY:IDS:DIGEST for each day")
+    for day in sorted(chunks.keys() | told.keys()):
+        ids, expected = told.get(day, (0, ""))
+        label = f"redis {{{tag}}}:seen:{day}"
+        entries = _entries(label, chunks.get(day, {}), ids, differences)
+        if entries is not None:
+            differences.equal(f"{label} different ids", different_ids(entries), ids)
+            differences.equal(f"{label} digest", digest(entries), expected)
+    all_ids = sum(ids for ids, _ in told.values())
+    if _passed_ms(state, fold) < memory.names_ms or all_ids > events:
+        differences.equal(f"redis {{{tag}}}:state seen ids of all days", all_ids, events)
+
+
+def _entries(label: str, chunks: dict[int, object], ids: int, differences: Differences) -> bytes | None:
+    """All entries of a day; None where there are not as many as its state tells: every chunk but the last is full."""
+    size, whole = ids * ENTRY_BYTES, CHUNK_IDS * ENTRY_BYTES
+    expected = {chunk: min(whole, size - chunk * whole) for chunk in range(-(-size // whole))}
+    found = {number: len(chunk) if isinstance(chunk, bytes) else "no bytes" for number, chunk in chunks.items()}
+    for number in sorted(expected.keys() | found.keys()):
+        what = f"{label}:{number} bytes"
+        differences.equal(what, found.get(number, NOTHING), expected.get(number, "no such key"))
+    return b"".join(chunks[number] for number in sorted(chunks)) if found == expected else None
 
 
 def _compare_tombstones(

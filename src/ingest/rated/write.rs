@@ -9,7 +9,8 @@ use crate::domain::position::{Offset, TopicPartition};
 use crate::ingest::batch::{Accepted, Again};
 use crate::ingest::dead_letter::DeadLetters;
 use crate::ingest::failure::Failure;
-use crate::ingest::job::{Tools, Tries};
+use crate::ingest::job::Tools;
+use crate::ingest::trouble::Tries;
 use crate::ops::crash::{self, Point};
 use crate::ops::metrics::Audited;
 use crate::pricing::Table;
@@ -29,9 +30,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     }
 
     /// Writes the requests among events that were counted just now.
-    pub(in crate::ingest) async fn write_counted(&self, events: &[Accepted], prices: &Table) -> Result<(), Failure> {
+    pub(in crate::ingest) async fn write_counted<'e>(
+        &self,
+        events: impl Iterator<Item = &'e Accepted>,
+        prices: &Table,
+    ) -> Result<(), Failure> {
         let Some(audit) = &self.audit else { return Ok(()) };
-        let messages = events.iter().filter_map(|Accepted { record, event, rated, .. }| match &event.body {
+        let messages = events.filter_map(|Accepted { record, event, rated, .. }| match &event.body {
             Body::Usage(usage) => Some(Message::of(record, event, usage, rated, prices)),
             _ => None,
         });
@@ -92,10 +97,15 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     /// Whether a flush whose watermark is in place is this worker's own, or one that counted exactly the same: another
     /// worker may have dropped repeats that this one did not know of, or rated by other prices.
     pub(in crate::ingest) async fn is_as_counted(&self, flush: &Flush) -> Result<bool, Failure> {
-        let Some(unrated) = flush.unrated() else { return Ok(true) };
-        let standing = self.insist("watermarks", || self.ledger.standing(&flush.partition)).await?;
         let index = flush.bucket.index();
-        Ok(standing.watermarks[index] == Some(flush.to) && standing.unrated[index].as_ref() == Some(&unrated))
+        for stretch in &flush.stretches {
+            let Some(unrated) = stretch.unrated() else { continue };
+            let standing = self.insist("watermarks", || self.ledger.standing(&stretch.partition)).await?;
+            if standing.watermarks[index] != Some(stretch.to) || standing.unrated[index].as_ref() != Some(&unrated) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What a partition owes to the rated topic, in a log that begins at `first`.

@@ -13,7 +13,7 @@ use crate::store::keys::{Keyspace, encode};
 use crate::store::reply::{corrupt, read};
 use crate::store::{Flush, StoreError};
 
-type Cells = (String, Vec<(String, String)>);
+use super::Cells;
 
 /// What the flush adds, by month.
 pub(super) struct AskMismatches<'f> {
@@ -70,7 +70,12 @@ impl<'f> AskMismatches<'f> {
                 sum.add(&more);
                 written.insert(name.clone(), *sum);
             }
-            hashes.push((key, written.iter().map(|(model, sum)| cells::mismatch_cell(model, sum)).collect()));
+            let mut hash = Cells { key, ..Cells::default() };
+            for (model, sum) in &written {
+                let (name, numbers) = cells::mismatch_cell(model, sum);
+                hash.put(&name, &numbers);
+            }
+            hashes.push(hash);
         }
         Ok(hashes)
     }

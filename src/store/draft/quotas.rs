@@ -14,8 +14,7 @@ use crate::store::cells::Damage;
 use crate::store::keys::{Keyspace, quota_field};
 use crate::store::reply::{corrupt, read};
 
-/// The key and the cells of a hash.
-type Cells = (String, Vec<(String, String)>);
+use super::Cells;
 
 /// Whose quotas matter, by tenant; none stands for the tenant as a whole, which is always asked for.
 pub(super) struct AskQuotas<'f> {
@@ -33,10 +32,14 @@ impl<'f> AskQuotas<'f> {
     /// Those whom the delta assigns a quota, and, where limits are `watched`, those whose usage it counts.
     pub(super) fn of(delta: &'f Delta, watched: bool) -> Self {
         let assigned = delta.assigned.iter().map(|(scope, _)| scope);
-        let used = delta.months.keys().map(|(scope, _)| scope).filter(|_| watched);
+        let used = delta.tenants.iter().filter(|_| watched);
         let mut tenants: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for scope in assigned.chain(used) {
+        for scope in assigned {
             tenants.entry(&scope.tenant).or_default().extend([None, scope.user.as_ref()]);
+        }
+        for ((tenant, _), of_tenant) in used {
+            let users = of_tenant.users.keys().map(Some);
+            tenants.entry(tenant).or_default().extend(users.chain([None]));
         }
         Self { tenants, assigned: &delta.assigned }
     }
@@ -76,8 +79,11 @@ impl<'f> AskQuotas<'f> {
         }
         let quotas = Quotas { tenants, nothing: Assignments::default() };
         let hashes = changed.into_iter().map(|(tenant, whose)| {
-            let cells = whose.into_iter().map(|user| (quota_field(user), assigned::to_text(quotas.get(tenant, user))));
-            (keyspace.quota(tenant), cells.collect())
+            let mut hash = Cells { key: keyspace.quota(tenant), ..Cells::default() };
+            whose
+                .into_iter()
+                .for_each(|user| hash.put(&quota_field(user), &assigned::to_text(quotas.get(tenant, user))));
+            hash
         });
         let hashes = hashes.collect();
         Ok((quotas, hashes))

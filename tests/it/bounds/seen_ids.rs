@@ -9,7 +9,7 @@ use indelible::domain::position::{Fingerprint, Offset, Position, TopicPartition}
 use indelible::domain::seen::SeenId;
 use indelible::store::keys::Keyspace;
 use indelible::store::redis_ledger::RedisLedger;
-use indelible::store::{Flush, Ledger, Outcome, Retention};
+use indelible::store::{Flush, Ledger, Outcome, Retention, Stretch};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -50,7 +50,7 @@ async fn measure(count: usize, spread: Spread) {
             let sampled = seen.iter().enumerate().filter(|(index, _)| (first + index).is_multiple_of(count / SAMPLES));
             samples.extend(sampled.map(|(_, seen)| (bucket, *seen)));
             let flush = flush(bucket, from, first + some, seen);
-            from = Some(flush.to);
+            from = Some(flush.stretches[0].to);
             let outcome = ledger.apply(&flush).await.expect("an answer");
             assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}");
         }
@@ -86,7 +86,7 @@ fn shares(count: usize, spread: Spread) -> Vec<(Bucket, usize)> {
 fn id(rng: &mut StdRng, number: usize, of: usize) -> SeenId {
     let day = START_MS / DAY_MS * DAY_MS;
     let at = TimeMs(day + (number as i64 * DAY_MS / of as i64));
-    SeenId { at, spread: rng.random(), id: rng.random(), content: rng.random() }
+    SeenId { at, id: rng.random(), content: rng.random() }
 }
 
 fn partition() -> TopicPartition {
@@ -97,14 +97,17 @@ fn flush(bucket: Bucket, from: Option<Position>, next: usize, seen: Vec<SeenId>)
     let last = Fingerprint { timestamp: seen.last().map_or(TimeMs(0), |seen| seen.at), hash: next as u64 };
     Flush {
         bucket,
-        partition: partition(),
-        from,
-        to: Position::after(Offset(next as i64 - 1), last),
-        log_time: last.timestamp,
+        stretches: vec![Stretch {
+            partition: partition(),
+            from,
+            to: Position::after(Offset(next as i64 - 1), last),
+            log_time: last.timestamp,
+            prices: None,
+        }],
         seen,
         delta: Delta::default(),
         partitions: 1,
-        prices: None,
+        tidies: false,
         expire: None,
     }
 }

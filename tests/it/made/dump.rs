@@ -25,17 +25,17 @@ pub(crate) fn dump(connection: &mut redis::Connection, prefix: &str) -> Content 
             other => panic!("{key} is a {other}"),
         };
     }
-    let values: Vec<Vec<String>> = ask.query(connection).expect("values");
+    let values: Vec<Vec<Vec<u8>>> = ask.query(connection).expect("values");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     let entries = types.iter().zip(values).map(|(is, value)| match is.as_str() {
-        "set" => Entry::Set(value.into_iter().collect()),
-        "string" => Entry::Text(value.concat()),
-        "hash" => Entry::Hash(pairs(value).collect()),
-        _ => Entry::Scored(pairs(value).map(|(member, score)| (member, time(&score))).collect()),
+        "string" => Entry::Bytes(value.concat()),
+        "set" => Entry::Set(value.into_iter().map(text).collect()),
+        "hash" => Entry::Hash(pairs(value.into_iter().map(text)).collect()),
+        _ => Entry::Scored(pairs(value.into_iter().map(text)).map(|(member, score)| (member, time(&score))).collect()),
     });
     keys.iter().cloned().zip(entries).collect()
 }
 
-fn pairs(flat: Vec<String>) -> impl Iterator<Item = (String, String)> {
-    let mut flat = flat.into_iter();
+fn pairs(mut flat: impl Iterator<Item = String>) -> impl Iterator<Item = (String, String)> {
     std::iter::from_fn(move || Some((flat.next()?, flat.next()?)))
 }

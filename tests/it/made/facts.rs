@@ -66,7 +66,7 @@ pub(crate) fn plain<'a>(events: impl IntoIterator<Item = &'a Event>, keys: &Keys
     for (tenant, _, kind, _) in deleted {
         add(format!("{} {kind}:deleted", keys.saved_counts(tenant)), 1);
     }
-    facts.retain(|name, number| *number != 0 || name.contains(":users:"));
+    facts.retain(|_, number| *number != 0);
     facts
 }
 
@@ -77,8 +77,7 @@ fn add_usage(event: &Event, user: &UserId, usage: &Usage, keys: &Keyspace, add: 
     let tokens = usage.tokens_in + usage.tokens_out;
     for user in [Some(user.clone()), None] {
         let of_tenant = user.is_none();
-        let scope = Scope { tenant: event.tenant.clone(), user };
-        let key = keys.month(&scope, month);
+        let key = month_of(keys, &Scope { tenant: event.tenant.clone(), user }, month);
         let group = format!("{}|{}", encode(usage.assistant.as_str()), encode(usage.model.as_str()));
         let latency = usage.latency_ms.unwrap_or(0);
         // In the order in which they are stored.
@@ -108,12 +107,19 @@ fn add_usage(event: &Event, user: &UserId, usage: &Usage, keys: &Keyspace, add: 
             add(format!("{key} total 1"), cost);
         }
     }
-    add(format!("{} {user}", keys.users(&event.tenant, month)), cost);
     if let Some(expected) = mismatch {
         let key = keys.mismatches(Bucket::of(&event.tenant), month);
         for (index, sum) in [1, cost, expected.0].into_iter().enumerate() {
             add(format!("{key} {} {index}", encode(usage.model.as_str())), sum);
         }
+    }
+}
+
+/// Where a scope's month stands: a key, and of a user the field in it.
+pub(crate) fn month_of(keys: &Keyspace, Scope { tenant, user }: &Scope, month: Month) -> String {
+    match user {
+        Some(user) => format!("{} {user}", keys.users(tenant, month)),
+        None => keys.month(tenant, month),
     }
 }
 
@@ -139,14 +145,18 @@ pub(crate) fn facts(content: &Content) -> Facts {
     for (key, entry) in content {
         let what = key.split(':').nth(2).unwrap_or_default();
         let mut cell = |name: &str, numbers: &str| {
-            for (index, sum) in numbers.split(' ').filter(|_| name != "noticed").enumerate() {
+            for (index, sum) in numbers.split(' ').filter(|_| !name.ends_with("noticed") && name != "about").enumerate()
+            {
                 facts.insert(format!("{key} {name} {index}"), number(sum));
             }
         };
         match entry {
-            Entry::Text(text) => {
-                let lines = text.lines().map(|line| line.split_once(' ').expect("a name and numbers"));
-                lines.for_each(|(name, numbers)| cell(name, numbers));
+            Entry::Bytes(_) => {}
+            Entry::Hash(users) if what == "users" => {
+                for (user, text) in users {
+                    let lines = text.lines().map(|line| line.split_once(' ').expect("a name and numbers"));
+                    lines.for_each(|(name, numbers)| cell(&format!("{user} {name}"), numbers));
+                }
             }
             Entry::Hash(fields) if matches!(what, "tenant" | "mismatches") => {
                 fields.iter().for_each(|(name, numbers)| cell(name, numbers))
@@ -171,7 +181,7 @@ pub(crate) fn facts(content: &Content) -> Facts {
             Entry::Set(_) => {}
         }
     }
-    facts.retain(|name, number| *number != 0 || name.contains(":users:"));
+    facts.retain(|_, number| *number != 0);
     facts
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use indelible::domain::counters::{MonthSums, Overflow};
+use indelible::domain::ids::UserId;
 use indelible::store::cells;
 
 use super::{Content, Entry};
@@ -41,6 +42,10 @@ impl<'a> Draft<'a> {
         typed!(self, key, Set)
     }
 
+    pub(super) fn bytes(&mut self, key: &str) -> &mut Vec<u8> {
+        typed!(self, key, Bytes)
+    }
+
     pub(super) fn increment(&mut self, key: &str, field: String, amount: i64) -> Result<(), Overflow> {
         let value = self.hash(key).entry(field).or_insert_with(|| "0".to_owned());
         let sum: i64 = value.parse().map_err(|_| Overflow)?;
@@ -52,20 +57,9 @@ impl<'a> Draft<'a> {
         if amount == 0 { Ok(()) } else { self.increment(key, field, amount) }
     }
 
-    /// As it was before the flush.
-    pub(super) fn number(&self, key: &str, field: &str) -> u64 {
-        match self.stored.get(key) {
-            Some(Entry::Hash(fields)) => fields.get(field).map_or(0, |text| text.parse().expect("a number")),
-            _ => 0,
-        }
-    }
-
     /// A user's month; none before the first.
-    pub(super) fn month(&self, key: &str) -> Option<MonthSums> {
-        match self.changed.get(key).or_else(|| self.stored.get(key))? {
-            Entry::Text(text) => Some(cells::from_text(text).expect("a month")),
-            other => panic!("the key {key} is used as another type: {other:?}"),
-        }
+    pub(super) fn month(&mut self, key: &str, user: &UserId) -> Option<MonthSums> {
+        self.hash(key).get(user.as_str()).map(|text| cells::from_text(text).expect("a month"))
     }
 }
 
@@ -77,7 +71,7 @@ pub(super) fn keep(stored: &mut Content, changed: Content) {
         }
         let is_empty = match &entry {
             Entry::Hash(fields) => fields.is_empty(),
-            Entry::Text(text) => text.is_empty(),
+            Entry::Bytes(bytes) => bytes.is_empty(),
             Entry::Scored(members) => members.is_empty(),
             Entry::Set(members) => members.is_empty(),
         };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
-use indelible::domain::seen::{Expired, Generation, SeenId, Tier};
-use indelible::store::tiers::{self, Tiers};
+use indelible::domain::seen::{Expired, Generation, SeenId};
+use indelible::store::seen_log::{self, CHUNK_IDS, Entry as Id, Logs, read_entries};
 use indelible::store::{Flush, Repeat};
 
 use super::draft::Draft;
@@ -21,91 +21,86 @@ impl MemoryLedger {
         TimeMs((generation.0 + 1) * 86_400_000 + self.retention.seen_ms)
     }
 
-    pub(super) fn tiers(&self, stored: &Content, bucket: Bucket) -> Tiers {
-        let Some(Entry::Hash(state)) = stored.get(&self.keyspace.state(bucket)) else { return Tiers::default() };
-        state.get("tiers").map(|text| text.parse().expect("tiers")).unwrap_or_default()
+    fn logs(&self, stored: &Content, bucket: Bucket) -> (Vec<String>, Logs) {
+        let Some(Entry::Hash(state)) = stored.get(&self.keyspace.state(bucket)) else { return Default::default() };
+        let text = state.get("seen").cloned().unwrap_or_default();
+        (text.split_whitespace().map(str::to_owned).collect(), text.parse().expect("logs"))
+    }
+
+    /// All ids of a generation, chunk by chunk.
+    fn ids(&self, stored: &Content, bucket: Bucket, generation: Generation) -> Vec<Id> {
+        let chunks = (0..).map_while(|chunk| match stored.get(&self.keyspace.seen(bucket, generation, chunk)) {
+            Some(Entry::Bytes(bytes)) => Some(read_entries(bytes).expect("ids")),
+            _ => None,
+        });
+        chunks.flatten().collect()
     }
 
     pub(super) fn repeats(&self, stored: &Content, flush: &Flush) -> Vec<Repeat> {
-        let tiers = self.tiers(stored, flush.bucket);
+        let (_, logs) = self.logs(stored, flush.bucket);
         let known = |index, seen: &SeenId| {
-            let within = Generation::within(seen.at, self.retention.seen_ms);
+            let (own, id) = (Generation::of(seen.at), Id::of(seen));
+            let within = logs.within(Generation::within(seen.at, self.retention.seen_ms)).map(|(of, _)| of);
             // Where it would go comes first: of an id that stands twice, that content is compared.
-            let own = tiers.open(Generation::of(seen.at)).map(|tier| (Generation::of(seen.at), tier));
-            own.into_iter().chain(tiers.within(within)).find_map(|(generation, tier)| {
-                let key = self.keyspace.seen(flush.bucket, generation, tier, tier.shard(seen.spread));
-                let Some(Entry::Set(members)) = stored.get(&key) else { return None };
-                let conflict = !members.contains(&seen.content.to_string());
-                members.contains(&seen.id.to_string()).then_some(Repeat { index, conflict })
-            })
+            let generations = [own].into_iter().chain(within.filter(|of| *of != own));
+            let same = |of| self.ids(stored, flush.bucket, of).into_iter().find(|known| known.is_of_the_same_name(id));
+            generations.filter_map(same).next().map(|known| Repeat { index, conflict: known.is_conflict_with(id) })
         };
         flush.seen.iter().enumerate().filter_map(|(index, seen)| known(index, seen)).collect()
     }
 
-    /// Ids go to the tier of their generation that is open; one that is full is followed by the next.
+    /// Ids are appended to the log of their generation, chunk by chunk.
     pub(super) fn remember(&self, draft: &mut Draft<'_>, flush: &Flush) -> Result<(), Overflow> {
-        let (state, before) = (self.keyspace.state(flush.bucket), self.tiers(draft.stored, flush.bucket));
-        let mut listed: Vec<String> = before.to_string().split_whitespace().map(str::to_owned).collect();
-        let mut list = |name: String| {
-            if !listed.contains(&name) {
-                listed.push(name);
-            }
-        };
-        let mut blocks: BTreeMap<_, Vec<&SeenId>> = BTreeMap::new();
+        let (mut texts, logs) = self.logs(draft.stored, flush.bucket);
+        let mut new: BTreeMap<Generation, Vec<Id>> = BTreeMap::new();
         for seen in &flush.seen {
-            let window = Generation::within(seen.at, self.retention.seen_ms).into_inner();
-            blocks.entry((Generation::of(seen.at), window)).or_default().push(seen);
+            new.entry(Generation::of(seen.at)).or_default().push(Id::of(seen));
         }
-        for ((generation, _), ids) in blocks {
-            let tier = before.open(generation).unwrap_or_else(|| {
-                let size = |latest, tier| draft.number(&state, &format!("seen:{}", tiers::name(latest, tier)));
-                let sizes = |(latest, known): (_, Vec<Tier>)| known.into_iter().map(|tier| size(latest, tier)).sum();
-                Tier::holding(before.latest().map_or(0, sizes))
-            });
-            for seen in &ids {
-                let shard = self.keyspace.seen(flush.bucket, generation, tier, tier.shard(seen.spread));
-                draft.set(&shard).extend([seen.id.to_string(), seen.content.to_string()]);
+        for (generation, ids) in new {
+            let mut extent = logs.extent(generation);
+            for id in ids {
+                let chunk = self.keyspace.seen(flush.bucket, generation, extent.ids / CHUNK_IDS);
+                draft.bytes(&chunk).extend(id.bytes());
+                extent.push(id);
             }
-            let field = format!("seen:{}", tiers::name(generation, tier));
-            draft.increment(&state, field.clone(), ids.len() as i64)?;
-            list(tiers::name(generation, tier));
-            let size: u64 = draft.hash(&state)[&field].parse().expect("a size");
-            if tier.capacity().is_some_and(|most| size >= most) {
-                list(tiers::name(generation, Tier::new(tier.number() + 1).expect("not the largest")));
+            let text = seen_log::text(generation, extent);
+            let name = format!("{}:", generation.0);
+            match texts.iter_mut().find(|known| known.starts_with(&name)) {
+                Some(known) => *known = text,
+                None => texts.push(text),
             }
         }
         if !flush.seen.is_empty() {
-            draft.hash(&state).insert("tiers".to_owned(), listed.join(" "));
+            draft.hash(&self.keyspace.state(flush.bucket)).insert("seen".to_owned(), texts.join(" "));
         }
         Ok(())
     }
 
     pub(super) fn expire(&self, draft: &mut Draft<'_>, flush: &Flush) -> Option<Expired> {
-        let rest = flush.expire.and_then(Expired::next);
         let state = self.keyspace.state(flush.bucket);
         draft.hash(&state).insert("partitions".to_owned(), flush.partitions.to_string());
         let logs = draft.hash(&state).iter().filter(|(field, _)| field.starts_with("log:"));
         let times: Vec<i64> = logs.filter_map(|(_, time)| time.parse().ok()).collect();
-        let Some(passed) = times.iter().copied().min().filter(|_| times.len() >= flush.partitions) else { return rest };
+        let passed = times.iter().copied().min().filter(|_| times.len() >= flush.partitions)?;
         let passed = TimeMs(passed);
         let old = passed.0 - self.retention.tombstones_ms;
         draft.scored(&self.keyspace.tombstones(flush.bucket)).retain(|_, log_time| *log_time >= old);
-        let mut names: Vec<String> =
-            self.tiers(draft.stored, flush.bucket).to_string().split_whitespace().map(str::to_owned).collect();
+        let text = draft.hash(&state).get("seen").cloned().unwrap_or_default();
+        let mut texts: Vec<&str> = text.split_whitespace().collect();
         if let Some(part) = flush.expire.filter(|part| passed >= self.expires(part.generation)) {
-            for shard in part.shards() {
-                draft.set(&self.keyspace.seen(flush.bucket, part.generation, part.tier, shard)).clear();
+            for chunk in part.dropped() {
+                draft.bytes(&self.keyspace.seen(flush.bucket, part.generation, chunk)).clear();
             }
-            if rest.is_none() {
-                let name = tiers::name(part.generation, part.tier);
-                draft.hash(&state).remove(&format!("seen:{name}"));
-                if names.contains(&name) {
-                    names.retain(|other| *other != name);
-                    draft.hash(&state).insert("tiers".to_owned(), names.join(" "));
-                }
+            if part.next().is_none() {
+                texts.retain(|log| !log.starts_with(&format!("{}:", part.generation.0)));
             }
         }
-        let mut due = names.iter().filter_map(|name| tiers::expired(name));
-        rest.or_else(|| due.find(|part| passed >= self.expires(part.generation)))
+        if texts.join(" ") != text {
+            draft.hash(&state).insert("seen".to_owned(), texts.join(" "));
+        }
+        let mut due = texts.iter().filter_map(|log| seen_log::expired(log));
+        let oldest = due.find(|part| passed >= self.expires(part.generation))?;
+        let rest = flush.expire.and_then(Expired::next).filter(|rest| rest.generation == oldest.generation);
+        Some(rest.unwrap_or(oldest))
     }
 }

@@ -91,8 +91,10 @@ class Folding(unittest.TestCase):
 def _stored(snapshot: redis_side.Snapshot) -> redis_side.Snapshot:
     """As Redis holds it: a user's month is a text."""
 
-    def text(key: str, content: redis_side.Content) -> redis_side.Content:
-        return "\n".join(f"{name} {sums}" for name, sums in content.items()) if key.startswith("user:") else content
+    def texts(key: str, content: redis_side.Content) -> redis_side.Content:
+        if not key.startswith("users:"):
+            return content
+        return {user: "\n".join(f"{name} {sums}" for name, sums in cells.items()) for user, cells in content.items()}
 
-    buckets = {tag: {key: text(key, content) for key, content in keys.items()} for tag, keys in snapshot.buckets.items()}
-    return redis_side.Snapshot(buckets)
+    buckets = snapshot.buckets.items()
+    return redis_side.Snapshot({tag: {key: texts(key, keys[key]) for key in keys} for tag, keys in buckets})

@@ -23,15 +23,16 @@ fn what_there_is_no_room_for_goes_to_other() {
     let one = Counters { requests: 1, tokens_in: 5, ..Counters::default() };
     let tool = |name: &str| Tool::new(name).expect("an id");
     let more = MonthUsage {
-        groups: ["a", "b", "c"].map(|name| (group(name), one)).into(),
-        tools: [(tool("s"), 2), (tool("t"), 3)].into(),
+        groups: ["a", "b", "c"].map(|name| (group(name), one)).into_iter().collect(),
+        tools: [(tool("s"), 2), (tool("t"), 3)].into_iter().collect(),
     };
-    let mut month = MonthUsage { groups: [(group("c"), one)].into(), tools: [(tool("t"), 1)].into() };
+    let mut month =
+        MonthUsage { groups: [(group("c"), one)].into_iter().collect(), tools: [(tool("t"), 1)].into_iter().collect() };
     let others = month.add_within(&more, Room { groups: 1, tools: 0 });
     assert_eq!(others, Ok(Others { requests: 1, tool_calls: 2 }));
     let two = Counters { requests: 2, tokens_in: 10, ..Counters::default() };
-    assert_eq!(month.groups, [(group("a"), one), (group("c"), two), (Group::other(), one)].into());
-    assert_eq!(month.tools, [(tool("t"), 4), (Tool::other(), 2)].into());
+    assert_eq!(month.groups, [(group("a"), one), (group("c"), two), (Group::other(), one)].into_iter().collect());
+    assert_eq!(month.tools, [(tool("t"), 4), (Tool::other(), 2)].into_iter().collect());
     // The sum is what it would be with room for all.
     assert_eq!(month.total().expect("small sums").requests, 4);
 }

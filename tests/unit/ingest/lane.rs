@@ -50,14 +50,14 @@ fn while_one_bucket_is_counted_again_the_others_stay_where_they_are() {
     let behind = bucket("globex");
     assert_ne!(behind, bucket("acme"));
     let mut lane = lane(behind);
-    let beat = lane.depart(clock::instant(), &Limits::STANDARD, 1, true);
-    assert_eq!(beat.buckets.iter().map(|(bucket, ..)| *bucket).collect::<Vec<_>>(), [behind]);
-    lane.land(&[Landed { bucket: behind, at: beat.to, expired: None }], clock::instant());
+    let beat = lane.depart(clock::instant(), true);
+    assert_eq!(beat.buckets.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>(), [behind]);
+    lane.land(&[Landed { bucket: behind, at: beat.to }], clock::instant());
     for offset in 0..=4 {
         let taken = take(&mut lane, offset, if offset == 4 { "acme" } else { "globex" });
         assert_eq!(taken, if offset == 4 { Taken::Passed } else { Taken::Waiting });
     }
-    let beat = lane.depart(clock::instant(), &Limits::STANDARD, 1, true);
+    let beat = lane.depart(clock::instant(), true);
     assert_eq!((beat.buckets.len(), beat.to.next()), (usize::from(BUCKETS), Offset(5)), "it has caught up");
 }
 
@@ -68,7 +68,7 @@ fn what_is_counted_again_is_of_the_log_time_that_it_was_and_no_id_is_of_an_earli
     (1..4).for_each(|offset| assert_eq!(take(&mut lane, offset, "acme"), Taken::Passed));
     take(&mut lane, 4, "acme");
     take(&mut lane, 5, "acme");
-    let departure = lane.depart(clock::instant(), &Limits::STANDARD, 1, true);
+    let departure = lane.depart(clock::instant(), true);
     let at = |tenant: &str| departure.batch.events[bucket(tenant).index()][0].counted().log_time;
     assert_eq!(at("globex"), TimeMs(START_MS));
     assert_eq!(at("acme"), TimeMs(START_MS + 2 * DAY_MS));

@@ -308,7 +308,7 @@ fn counted(rng: &mut StdRng, log: &[Event]) -> BTreeMap<Month, BTreeMap<u32, Spe
         let rated = Rated { cost: crate::domain::money::NanoDollars(30_000_000), ..Rated::default() };
         let counted = |event| Counted { event, rated: &rated, log_time: TimeMs(0) };
         let delta = Delta::fold(flush.iter().map(counted)).expect("small sums");
-        for ((Scope { user, .. }, month), added) in delta.months {
+        for (Scope { user, .. }, month, added) in delta.months() {
             if user.is_some() {
                 let sums = months.entry(month).or_default();
                 sums.add_within(&added.sums, Room::UNLIMITED).expect("small sums");

@@ -8,6 +8,12 @@ fn group(assistant: &str, model: &str) -> Group {
     Group { assistant: Assistant::new(assistant).expect("an id"), model: Model::new(model).expect("an id") }
 }
 
+fn to_text(sums: &MonthSums) -> String {
+    let mut text = Vec::new();
+    write_text(sums, &mut text);
+    String::from_utf8(text).expect("text")
+}
+
 #[test]
 fn a_month_reads_well() {
     let sums = Counters {
@@ -22,11 +28,11 @@ fn a_month_reads_well() {
     let groups = [(group("research", "claude-sonnet-4-5"), sums), (group("a b", "x|y"), cached)];
     let tools = [(Tool::new("web:search").expect("an id"), 8)];
     let day = DayUsage { requests: 6, tokens: 306_852, cost: NanoDollars(0), charge: NanoDollars(2) };
-    let usage = MonthUsage { groups: groups.into(), tools: tools.into() };
+    let usage = MonthUsage { groups: groups.into_iter().collect(), tools: tools.into_iter().collect() };
     let noticed = [(Metric::Tokens, Threshold::Percent(80)), (Metric::Cost, Threshold::Hard)].into();
     let month = MonthSums {
         usage,
-        days: [(4, day)].into(),
+        days: [(4, day)].into_iter().collect(),
         crowd: 12,
         total: Some(Spent { tokens: 306_852, cost: 0 }),
         noticed,

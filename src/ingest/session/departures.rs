@@ -1,0 +1,68 @@
+//! What leaves the lanes together, and what becomes of it when it has landed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinError;
+
+use crate::domain::position::TopicPartition;
+use crate::ingest::dead_letter::DeadLetters;
+use crate::ingest::failure::Failure;
+use crate::ingest::job::{Departure, Landing};
+use crate::ingest::lane::{Lane, Leaving};
+use crate::ops::clock;
+use crate::store::Ledger;
+
+use super::{Job, Session};
+
+impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
+    /// Sends off what is due, and with it whatever else waits: the more there is of a bucket, the less each costs.
+    pub(super) fn depart_due(&mut self, now: Instant) {
+        let limits = self.worker.tools.limits;
+        let pressed = self.held_bytes() >= limits.held_bytes;
+        let waits = |lane: &Lane| !lane.in_flight && !lane.waiting.is_empty();
+        let due = |lane: &Lane| lane.due_in(now, &limits) == Some(Duration::ZERO) || (pressed && waits(lane));
+        if self.lanes.values().any(due) {
+            let ready = self.lanes.values().filter(|lane| waits(lane) || due(lane)).map(|lane| lane.partition.clone());
+            let beat = self.lanes.values().any(|lane| due(lane) && lane.beats(now, &limits));
+            self.depart(ready.collect(), now, beat);
+        }
+    }
+
+    /// Sends off partitions together, but for those that something may hold up: each of them waits for itself alone.
+    pub(super) fn depart(&mut self, partitions: Vec<TopicPartition>, now: Instant, beat: bool) {
+        let (mut together, mut alone) = (Vec::new(), Vec::new());
+        for partition in partitions {
+            let Some(lane) = self.lanes.get_mut(&partition) else { continue };
+            self.in_flight_bytes.insert(partition, lane.waiting.bytes());
+            let held_up = lane.waiting.may_be_held_up();
+            if held_up { &mut alone } else { &mut together }.push(lane.depart(now, beat));
+        }
+        alone.into_iter().map(|one| vec![one]).chain([together]).for_each(|lanes| self.send_off(lanes, beat));
+    }
+
+    fn send_off(&mut self, lanes: Vec<Leaving>, beat: bool) {
+        if lanes.is_empty() {
+            return;
+        }
+        let expire = if beat { std::mem::take(&mut self.expire) } else { BTreeMap::new() };
+        let departure = Departure { lanes, partitions: self.partitions, tidies: beat, expire };
+        let partitions = departure.lanes.iter().map(|lane| lane.partition.clone()).collect();
+        let tools = Arc::clone(&self.worker.tools);
+        self.jobs.spawn(async move { (partitions, tools.run(departure).await) });
+    }
+
+    pub(super) fn land(&mut self, landed: Result<Job, JoinError>) -> Result<(), Failure> {
+        let (partitions, landed) = landed.map_err(|error| Failure::Defect(format!("a flush ({error})")))?;
+        self.in_flight_bytes.retain(|partition, _| !partitions.contains(partition));
+        let Landing { lanes, expired } = landed?;
+        self.expire.extend(expired);
+        for partition in partitions {
+            if let Some(lane) = self.lanes.get_mut(&partition) {
+                lane.land(lanes.get(&partition).map_or(&[], Vec::as_slice), clock::instant());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! A worker's copy of what a bucket has counted: so that Redis is asked for what is new, and never for an id.
+//!
+//! Pure: who calls it reads the logs. A copy is one only while its extents are those that are stored; every flush is
+//! held against them, and the bucket's stamp says that nothing has come between (see `apply.lua`).
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashTable;
+
+use crate::domain::seen::{Generation, SeenId};
+
+use super::Repeat;
+use super::seen_log::{Entry, Extent, Logs};
+
+/// The ids of one bucket.
+#[derive(Debug, Default)]
+pub struct Mirror(BTreeMap<Generation, Copied>);
+
+#[derive(Debug, Default)]
+struct Copied {
+    extent: Extent,
+    entries: HashTable<Entry>,
+}
+
+impl Mirror {
+    /// How much of a generation's log is here.
+    pub fn extent(&self, generation: Generation) -> Extent {
+        self.0.get(&generation).map(|copied| copied.extent).unwrap_or_default()
+    }
+
+    /// The entries that follow in the generation's log.
+    pub fn extend(&mut self, generation: Generation, entries: impl IntoIterator<Item = Entry>) {
+        let copied = self.0.entry(generation).or_default();
+        for entry in entries {
+            copied.extent.push(entry);
+            copied.entries.insert_unique(entry.hash(), entry, |entry| entry.hash());
+        }
+    }
+
+    /// The ids of a flush that was applied just now: they stand at the ends of their logs.
+    pub fn note(&mut self, seen: &[SeenId]) {
+        seen.iter().for_each(|seen| self.extend(Generation::of(seen.at), [Entry::of(seen)]));
+    }
+
+    /// It is to be read anew.
+    pub fn forget(&mut self, generation: Generation) {
+        self.0.remove(&generation);
+    }
+
+    /// Drops the generations that are stored no more.
+    pub fn retain(&mut self, stored: &Logs) {
+        self.0.retain(|generation, _| stored.extent(*generation).ids > 0);
+    }
+
+    /// Bytes that the copies take.
+    pub fn size(&self) -> usize {
+        self.0.values().map(|copied| copied.entries.allocation_size()).sum()
+    }
+
+    /// Those that are known, wherever the same id may stand: in its own window, whatever its neighbours in the flush.
+    pub fn repeats(&self, seen: &[SeenId], window_ms: i64) -> Vec<Repeat> {
+        let known = |(index, seen): (usize, &SeenId)| {
+            let entry = Entry::of(seen);
+            // Its own generation first: of an id that stands twice, that content is compared.
+            let own = Generation::of(seen.at);
+            let within = Generation::within(seen.at, window_ms);
+            let near = self.0.range(Generation(*within.start())..=Generation(*within.end()));
+            let near = near.filter(|(generation, _)| **generation != own).map(|(_, copied)| copied);
+            let found = self.0.get(&own).into_iter().chain(near).find_map(|copied| copied.find(entry));
+            found.map(|found| Repeat { index, conflict: found.is_conflict_with(entry) })
+        };
+        seen.iter().enumerate().filter_map(known).collect()
+    }
+}
+
+impl Copied {
+    fn find(&self, entry: Entry) -> Option<Entry> {
+        self.entries.find(entry.hash(), |known| known.is_of_the_same_name(entry)).copied()
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/unit/store/mirror.rs"]
+mod tests;
