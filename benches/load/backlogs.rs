@@ -5,7 +5,7 @@ use crate::catch_up::{self, CatchUp};
 use crate::check;
 use crate::endings::Gauge;
 use crate::goal::{self, Goal};
-use crate::limits::Limits;
+use crate::limits::{Limits, settings};
 use crate::people::Spread;
 use crate::report::{Report, Row, rate};
 use crate::support::kafka::Kafka;
@@ -21,6 +21,7 @@ pub(crate) fn limits(bench: &mut Bench, report: &mut Report) {
     row.add("processor time", raw.us(), "us/event");
     row.add("rate, with the library's own fetch sizes", unbound.rate(), "/s");
     row.add("processor time of that", unbound.us(), "us/event");
+    row.note(format!("the worker's settings: {}", settings(&topic)));
     report.add(row);
     let mut row = Row::new("limit, read and decode");
     row.add("rate", decoded.rate(), "/s");

@@ -19,6 +19,9 @@ use crate::topic::{PARTITIONS, Topic};
 /// Until the next record comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How much is fetched at once, held, and waited for.
+const SIZES: [&str; 3] = ["fetch.message.max.bytes", "queued.max.messages.kbytes", "fetch.wait.max.ms"];
+
 /// Reading a whole topic in this process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
@@ -41,9 +44,8 @@ impl Reading {
 /// The limits of one topic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Nothing is done with the records. The better of two runs, with the worker's own settings: those that matter to
-    /// its speed are how much is fetched at once and held (`fetch.message.max.bytes`, `queued.max.messages.kbytes`),
-    /// `check.crcs` and `isolation.level`.
+    /// Nothing is done with the records. The better of two runs, with the worker's own settings, of which
+    /// [`settings`] are those that matter to speed.
     pub(crate) raw: Reading,
     /// The same with the library's own sizes of what is fetched and held.
     pub(crate) unbound: Reading,
@@ -57,7 +59,7 @@ impl Limits {
         let config = config(topic);
         let ours = indelible::app::consumer(&config);
         let mut theirs = ours.clone();
-        for property in ["fetch.message.max.bytes", "queued.max.messages.kbytes", "fetch.wait.max.ms"] {
+        for property in SIZES {
             theirs.remove(property);
         }
         let raw = || read(&ours, topic, |_| ());
@@ -69,6 +71,13 @@ impl Limits {
             decoded: read(&ours, topic, |record| decode_as_worker(record, &config)),
         }
     }
+}
+
+/// What the worker sets that matters to the speed of reading, to be shown.
+pub(crate) fn settings(topic: &Topic) -> String {
+    let ours = indelible::app::consumer(&config(topic));
+    let all = SIZES.into_iter().chain(["check.crcs", "isolation.level"]);
+    all.filter_map(|name| Some(format!("{name}={}", ours.get(name)?))).collect::<Vec<_>>().join(", ")
 }
 
 /// As the program reads its settings: the limits then follow when what it is set to changes.
@@ -88,7 +97,8 @@ fn read(config: &ClientConfig, topic: &Topic, mut with: impl FnMut(&BorrowedMess
     let consumer: BaseConsumer = config.create().expect("a consumer");
     let mut all = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
-        all.add_partition_offset(&topic.name, partition, Offset::Beginning).expect("an offset");
+        // Not `Beginning`: the library asks for that once it knows the leader, and first waits half a second.
+        all.add_partition_offset(&topic.name, partition, Offset::Offset(0)).expect("an offset");
     }
     consumer.assign(&all).expect("an assignment");
     for _ in 0..topic.records() {

@@ -21,10 +21,11 @@ pub(crate) fn describe(small: bool) -> Value {
         "versions": {
             "commit": said_by("git", &["rev-parse", "--short=12", "HEAD"]),
             "changed": changed,
-            "rustc": said_by("rustc", &["--version"]),
+            "rustc": said_by("rustc", &["--version"]).trim_start_matches("rustc "),
             "redis": said_by("redis-server", &["--version"]).split(' ').find_map(|word| word.strip_prefix("v=")),
             "kafka": crate::support::kafka::VERSION,
-            "java": first_line(&said_by_either("java", &["-version"])),
+            // On its second output, in quotes.
+            "java": said_by("java", &["-version"]).split('"').nth(1),
             "librdkafka": librdkafka,
         },
         "time": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -56,19 +57,9 @@ fn field(path: &str, name: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// What a program prints; empty where it is not there.
+/// What a program prints, on whichever output; empty where it is not there.
 fn said_by(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
-}
-
-/// The same on whichever of the two outputs: Java says its version on the second.
-fn said_by_either(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output();
     let both = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-    String::from_utf8_lossy(&both).into_owned()
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+    String::from_utf8_lossy(&both).trim().to_owned()
 }

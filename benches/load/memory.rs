@@ -101,7 +101,7 @@ impl Filling {
 pub(crate) fn memory(bench: &mut Bench, report: &mut Report) {
     let (users, ids, few) = (bench.size.users, bench.size.ids, TENANTS);
     let same = 2 * users;
-    assert!(few < users && few < same && same <= ids, "more ids than requests of the users");
+    assert!(few < users && same <= ids, "more users than tenants, and more ids than requests of the users");
     let patience = bench.patience(ids);
 
     let mut plain = Filling::start(bench, Requests { users: few, saves: false });

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::times::Times;
 /// A thread that reads.
 pub(crate) struct Readers {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
     thread: JoinHandle<Reads>,
 }
 
@@ -35,19 +36,26 @@ struct Plan {
     /// A second, over all connections; as many as there is time for where none is given.
     rate: Option<u64>,
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
 }
 
 impl Readers {
     pub(crate) fn start(address: &str, requests: &Arc<Vec<String>>, connections: usize, rate: Option<u64>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let plan = Plan {
             address: address.to_owned(),
             requests: Arc::clone(requests),
             connections,
             rate,
             stop: Arc::clone(&stop),
+            answered: Arc::clone(&answered),
         };
-        Self { stop, thread: thread::spawn(move || plan.run()) }
+        Self { stop, answered, thread: thread::spawn(move || plan.run()) }
+    }
+
+    /// Requests that were answered so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stop(self) -> Reads {
@@ -89,6 +97,7 @@ impl Plan {
             let start = Instant::now();
             ask(&stream, request, &mut buffer).await.unwrap_or_else(|error| panic!("{request}: {error}"));
             times.push(start.elapsed());
+            self.answered.fetch_add(1, Ordering::Relaxed);
         }
         times
     }

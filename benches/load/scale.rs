@@ -22,12 +22,12 @@ pub(crate) fn scale(bench: &mut Bench, report: &mut Report) {
     let mut costs = Vec::new();
     for workers in bench.size.scale.iter().copied() {
         let deployment = bench.deployment(&topic.name);
-        costs.push(one(&mut row, &format!("{workers} workers, one Redis"), &deployment, &topic, workers, bench));
+        costs.push(one(&mut row, &format!("workers {workers}, Redis alone"), &deployment, &topic, workers, bench));
     }
     for nodes in bench.size.scale.iter().copied() {
         let masters = Redis::masters(nodes, &KEPT);
         let deployment = bench.featured(Deployment::of_cluster(&topic.name, PARTITIONS, masters));
-        costs.push(one(&mut row, &format!("1 worker, {nodes} nodes"), &deployment, &topic, 1, bench));
+        costs.push(one(&mut row, &format!("worker 1, Redis nodes {nodes}"), &deployment, &topic, 1, bench));
     }
     let most = |of: fn(&(f64, f64)) -> f64| costs.iter().map(of).fold(0.0, f64::max);
     let (worker, redis) = (most(|cost| cost.0), most(|cost| cost.1));

@@ -25,6 +25,8 @@ pub(crate) struct Size {
     pub(crate) ids: u64,
     /// None: what another row has left.
     pub(crate) restart: Option<u64>,
+    /// Whether a worker is killed, too, which takes as long as Kafka waits for it.
+    pub(crate) killed: bool,
     /// Workers, or Redis nodes.
     pub(crate) scale: &'static [usize],
 }
@@ -44,6 +46,7 @@ impl Size {
             users: 200_000,
             ids: 2_000_000,
             restart: None,
+            killed: true,
             scale: &[1, 2, 4],
         }
     }
@@ -59,10 +62,11 @@ impl Size {
             steady: Duration::from_secs(2),
             read: Duration::from_millis(500),
             reads: 200,
-            users: 1_000,
-            ids: 5_000,
+            users: 2_000,
+            ids: 6_000,
             restart: None,
-            scale: &[1, 2],
+            killed: false,
+            scale: &[2],
         }
     }
 }
