@@ -5,7 +5,7 @@ use crate::catch_up::{self, CatchUp};
 use crate::check;
 use crate::endings::Gauge;
 use crate::goal::{self, Goal};
-use crate::limits::{Limits, settings};
+use crate::limits::Limits;
 use crate::people::Spread;
 use crate::report::{Report, Row, rate};
 use crate::support::kafka::Kafka;
@@ -13,15 +13,17 @@ use crate::topic::{PARTITIONS, Topic};
 
 pub(crate) fn limits(bench: &mut Bench, report: &mut Report) {
     let topic = bench.topic(Spread::Skewed, bench.size.skewed);
-    let Limits { raw, unbound, decoded } = bench.limits(&topic);
+    let limits = bench.limits(&topic);
+    let Limits { raw, unbound, decoded, settings } = &limits;
     let mut row = Row::new("limit, read: librdkafka alone");
     row.add("events", topic.records() as f64, "");
     row.add("bytes of an event", (topic.bytes / topic.records()) as f64, "bytes");
+    row.add("raw consume rate, which ratios are of: the faster", limits.raw_rate(), "/s");
     row.add("rate, with the worker's settings", raw.rate(), "/s");
     row.add("processor time", raw.us(), "us/event");
     row.add("rate, with the library's own fetch sizes", unbound.rate(), "/s");
     row.add("processor time of that", unbound.us(), "us/event");
-    row.note(format!("the worker's settings: {}", settings(&topic)));
+    row.note(format!("the worker's settings: {settings}"));
     report.add(row);
     let mut row = Row::new("limit, read and decode");
     row.add("rate", decoded.rate(), "/s");
@@ -39,7 +41,7 @@ pub(crate) fn skewed(bench: &mut Bench, report: &mut Report) {
     assert_eq!(gauge.series("indelible_unpriced_requests_total"), 0, "every request has a price");
 
     let mut row = table("catch-up, skewed", &done, &limits, goal::CATCH_UP);
-    if limits.raw.rate() > goal::FAST_RAW {
+    if limits.raw_rate() > goal::FAST_RAW {
         row.judge("rate, where raw is above 900,000", rate(done.records, done.took), "/s", goal::CATCH_UP_RATE);
     }
     row.add("notices", gauge.series("indelible_notices_noted_total") as f64, "");
@@ -100,8 +102,8 @@ fn table(name: &str, done: &CatchUp, limits: &Limits, goal: Goal) -> Row {
     row.add("events", done.records as f64, "");
     row.add("rate, from the start of the process", whole, "/s");
     row.add("rate, from the first count on", rate(done.running.1, done.running.0), "/s");
-    row.judge("rate, of the raw consume rate", whole / limits.raw.rate(), "", goal);
-    row.add("raw consume rate of the same topic", limits.raw.rate(), "/s");
+    row.judge("rate, of the raw consume rate", whole / limits.raw_rate(), "", goal);
+    row.add("raw consume rate of the same topic", limits.raw_rate(), "/s");
     row.add("worker", done.worker_us(), "us/event");
     row.judge("worker, of raw consume and decode", done.worker_us() / limits.decoded.us(), "", goal::WORKER);
     row.add("redis", done.redis_us(), "us/event");

@@ -37,16 +37,19 @@ pub(crate) struct Bench {
     limits: HashMap<(Spread, u64), Limits>,
     /// What a row leaves for another one: see `restart.rs`.
     pub(crate) stored: Option<(Deployment, Topic)>,
+    /// As `INDELIBLE_KAFKA_PROPERTIES` has them.
+    properties: String,
     plans: PathBuf,
     _dir: TempDir,
 }
 
 impl Bench {
-    pub(crate) fn new(size: Size) -> Self {
+    pub(crate) fn new(size: Size, properties: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("indelible-bench-").tempdir().expect("a temporary folder");
         let plans = dir.path().join("plans.toml");
         fs::write(&plans, PLANS).expect("the folder can be written");
-        Self { size, topics: HashMap::new(), limits: HashMap::new(), stored: None, plans, _dir: dir }
+        let properties = properties.to_owned();
+        Self { size, topics: HashMap::new(), limits: HashMap::new(), stored: None, properties, plans, _dir: dir }
     }
 
     /// A topic with this load, which others read, too.
@@ -60,10 +63,14 @@ impl Bench {
 
     /// What reading that topic takes, in this run.
     pub(crate) fn limits(&mut self, topic: &Topic) -> Limits {
-        *self.limits.entry((topic.spread, topic.records())).or_insert_with(|| {
-            eprintln!("    reading {} events with nothing behind", topic.records());
-            Limits::of(topic)
-        })
+        let properties = &self.properties;
+        self.limits
+            .entry((topic.spread, topic.records()))
+            .or_insert_with(|| {
+                eprintln!("    reading {} events with nothing behind", topic.records());
+                Limits::of(topic, properties)
+            })
+            .clone()
     }
 
     /// With all features on that a deployment may have, but for the rated topic; a Redis of its own.
@@ -77,6 +84,7 @@ impl Bench {
         Kafka::shared().create_topic(&notices, PARTITIONS, &[]);
         deployment
             .set("INDELIBLE_KAFKA_GROUP", &Kafka::unique("bench"))
+            .set("INDELIBLE_KAFKA_PROPERTIES", &self.properties)
             .set("INDELIBLE_PLANS", &self.plans.display().to_string())
             .set("INDELIBLE_NOTICE_TOPIC", &notices)
     }

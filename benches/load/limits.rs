@@ -20,7 +20,8 @@ use crate::topic::{PARTITIONS, Topic};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much is fetched at once, held, and waited for.
-const SIZES: [&str; 3] = ["fetch.message.max.bytes", "queued.max.messages.kbytes", "fetch.wait.max.ms"];
+const SIZES: [&str; 4] =
+    ["fetch.message.max.bytes", "queued.max.messages.kbytes", "fetch.wait.max.ms", "fetch.queue.backoff.ms"];
 
 /// Reading a whole topic in this process.
 #[derive(Debug, Clone, Copy)]
@@ -42,26 +43,34 @@ impl Reading {
 }
 
 /// The limits of one topic.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// Nothing is done with the records. The better of two runs, with the worker's own settings, of which
-    /// [`settings`] are those that matter to speed.
+    /// Nothing is done with the records. The better of two runs, with the worker's own settings.
     pub(crate) raw: Reading,
     /// The same with the library's own sizes of what is fetched and held.
     pub(crate) unbound: Reading,
     /// As `raw`, and each record is decoded.
     pub(crate) decoded: Reading,
+    /// What the worker sets that matters to the speed of reading, to be shown.
+    pub(crate) settings: String,
 }
 
 impl Limits {
+    /// That which ratios are of: whichever settings are faster.
+    pub(crate) fn raw_rate(&self) -> f64 {
+        self.raw.rate().max(self.unbound.rate())
+    }
+
     /// Reads it once before anything is timed: the broker's code is compiled by then, and the log is in memory.
-    pub(crate) fn of(topic: &Topic) -> Self {
-        let config = config(topic);
+    pub(crate) fn of(topic: &Topic, properties: &str) -> Self {
+        let config = config(topic, properties);
         let ours = indelible::app::consumer(&config);
         let mut theirs = ours.clone();
         for property in SIZES {
             theirs.remove(property);
         }
+        let shown = SIZES.into_iter().chain(["check.crcs", "isolation.level"]);
+        let shown = shown.filter_map(|name| Some(format!("{name}={}", ours.get(name)?)));
         let raw = || read(&ours, topic, |_| ());
         raw();
         let (one, other) = (raw(), raw());
@@ -69,27 +78,24 @@ impl Limits {
             raw: if one.took < other.took { one } else { other },
             unbound: read(&theirs, topic, |_| ()),
             decoded: read(&ours, topic, |record| decode_as_worker(record, &config)),
+            settings: shown.collect::<Vec<_>>().join(", "),
         }
     }
 }
 
-/// What the worker sets that matters to the speed of reading, to be shown.
-pub(crate) fn settings(topic: &Topic) -> String {
-    let ours = indelible::app::consumer(&config(topic));
-    let all = SIZES.into_iter().chain(["check.crcs", "isolation.level"]);
-    all.filter_map(|name| Some(format!("{name}={}", ours.get(name)?))).collect::<Vec<_>>().join(", ")
-}
-
 /// As the program reads its settings: the limits then follow when what it is set to changes.
-fn config(topic: &Topic) -> Config {
+fn config(topic: &Topic, properties: &str) -> Config {
     #[derive(Parser)]
     struct Given {
         #[command(flatten)]
         settings: Settings,
     }
     let brokers = Kafka::shared().bootstrap();
-    let given = ["limits", "--kafka-brokers", &brokers, "--kafka-topics", &topic.name, "--kafka-group", "limits"];
-    Given::parse_from(given).settings.check().expect("settings that can be used")
+    let source = ["limits", "--kafka-brokers", &brokers, "--kafka-topics", &topic.name, "--kafka-group", "limits"];
+    Given::parse_from(source.into_iter().chain(["--kafka-properties", properties]))
+        .settings
+        .check()
+        .expect("settings that can be used")
 }
 
 fn read(config: &ClientConfig, topic: &Topic, mut with: impl FnMut(&BorrowedMessage<'_>)) -> Reading {

@@ -70,6 +70,9 @@ struct Options {
     /// Events of 1,000,000 users that are counted before the restart, instead of what another row has left.
     #[arg(long)]
     restart_events: Option<u64>,
+    /// More librdkafka properties, key=value,…: of the workers, and of the limits.
+    #[arg(long, default_value = "")]
+    kafka_properties: String,
     /// Where the same goes as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -97,7 +100,7 @@ fn main() {
     eprintln!("starting kafka");
     // Segments and their indexes as large as Kafka makes them; tests have small ones.
     Kafka::start_on(Jvm::Full, &|_, _| "log.index.size.max.bytes=10485760\n".to_owned()).share();
-    let mut bench = Bench::new(options.size());
+    let mut bench = Bench::new(options.size(), &options.kafka_properties);
     let mut report = Report::new(head);
     for which in Which::all().filter(|which| options.rows.is_empty() || options.rows.contains(which)) {
         row::measure(which, &mut bench, &mut report);

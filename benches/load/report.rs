@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::goal::Goal;
 
 /// Wide enough for the longest name of a figure.
-const NAME: usize = 46;
+const NAME: usize = 52;
 
 /// A row of the table: a heading and its figures.
 #[derive(Debug)]
