@@ -97,6 +97,9 @@ fn main() {
     let options = Options::parse();
     let head = machine::describe(options.small);
     machine::print(&head);
+    if options.small {
+        println!("small: only to see that it runs, the figures say nothing\n");
+    }
     eprintln!("starting kafka");
     // Segments and their indexes as large as Kafka makes them; tests have small ones.
     Kafka::start_on(Jvm::Full, &|_, _| "log.index.size.max.bytes=10485760\n".to_owned()).share();

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::arrivals::Arrivals;
 use crate::bench::Bench;
@@ -18,9 +18,6 @@ use crate::times::Times;
 use crate::topic::Topic;
 use crate::usage::Usage;
 use crate::visible::{self, Seen};
-
-/// Until all is counted that came in.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `indelible serve` in one of its roles, ready. Counting and answering are processes of their own here, so that each
 /// one's processor time is its own.
@@ -54,7 +51,7 @@ pub(crate) fn steady(bench: &mut Bench, report: &mut Report) {
     let Seen { probes, asked } = looking.join().expect("every probe becomes visible");
     let all = probes.len() as u64;
     counting.expect(topic.records());
-    counting.await_all(PATIENCE);
+    counting.await_all(bench.patience(topic.records()));
     check::endings(counting.look(), &topic.mix.tally);
     check::answers(&api, topic.spread, &topic.mix);
 

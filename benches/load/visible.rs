@@ -8,8 +8,8 @@ use crate::http::Http;
 
 /// Between two rounds in which all are asked for that are not visible yet.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Nothing takes longer, unless it is lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing takes longer, unless it is lost, or the machine can't count as much as comes in.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A user who was never seen, and has sent one event.
 #[derive(Debug)]
