@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak bounds bench-gate oracle faults mutants setup
+.PHONY: help demo check test soak bounds bench bench-gate oracle faults mutants setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ soak: ## Ten minutes of load while everything breaks, then every number is held 
 
 bounds: ## Measure what must stay within bounds, at full size: memory, fairness
 	@scripts/bounds.sh
+
+bench: ## How fast it is, beside what Kafka's client and Redis can do, in ten minutes (ROWS="steady read" measures some)
+	@scripts/bench.sh $(ROWS)
 
 bench-gate: ## Ask the gate 5,000 times a second with 100,000 users stored: how long an answer takes, and on what machine
 	@scripts/bench-gate.sh

@@ -18,6 +18,11 @@ say "licences, bans, sources"
 "$CARGO_DENY" --offline --log-level error check --hide-inclusion-graph licenses bans sources
 say "tests"
 cargo test --locked --features crash-points -- --skip soak::
+say "measurements, each of them small"
+cargo test --locked --features crash-points --bench load -- --small >target/bench-small.log || {
+    cat target/bench-small.log
+    die "a measurement does not run; what it says stands above"
+}
 # By itself: three brokers, six Redis servers and four workers leave no time to tests that look at the clock, nor those
 # to it.
 say "soak, two minutes"

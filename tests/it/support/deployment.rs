@@ -17,6 +17,8 @@ const CATCH_UP: Duration = Duration::from_secs(90);
 
 pub(crate) struct Deployment {
     pub(crate) redis: Redis,
+    /// Of a Redis Cluster, the masters beside `redis`.
+    masters: Vec<Redis>,
     pub(crate) topic: String,
     pub(crate) partitions: i32,
     env: Vec<(String, String)>,
@@ -33,17 +35,37 @@ impl Deployment {
     }
 
     pub(crate) fn with_redis(partitions: i32, config: &[(&str, &str)], redis: Redis) -> Self {
-        let (kafka, topic) = (Kafka::shared(), Kafka::unique("events"));
-        kafka.create_topic(&topic, partitions, config);
+        let topic = Kafka::unique("events");
+        Kafka::shared().create_topic(&topic, partitions, config);
+        Self::of_topic(&topic, partitions, redis)
+    }
+
+    /// Counts a topic that is there already. A second one that counts it needs another group.
+    pub(crate) fn of_topic(topic: &str, partitions: i32, redis: Redis) -> Self {
+        let topic = topic.to_owned();
         let env = [
-            ("INDELIBLE_KAFKA_BROKERS", kafka.bootstrap()),
+            ("INDELIBLE_KAFKA_BROKERS", Kafka::shared().bootstrap()),
             ("INDELIBLE_KAFKA_TOPICS", topic.clone()),
             ("INDELIBLE_KAFKA_GROUP", format!("{topic}.group")),
             ("INDELIBLE_REDIS_URL", redis.url()),
             ("RUST_LOG", "info".to_owned()),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { redis, topic, partitions, env }
+        Self { redis, masters: Vec::new(), topic, partitions, env }
+    }
+
+    /// The same with a Redis Cluster of these masters, one or more.
+    pub(crate) fn of_cluster(topic: &str, partitions: i32, mut masters: Vec<Redis>) -> Self {
+        let hosts: Vec<_> = masters.iter().map(|master| format!("127.0.0.1:{}", master.port())).collect();
+        let others = masters.split_off(1);
+        let first = masters.pop().expect("a cluster has a master");
+        let one = Self::of_topic(topic, partitions, first);
+        Self { masters: others, ..one }.set("INDELIBLE_REDIS_URL", &format!("redis-cluster://{}", hosts.join(",")))
+    }
+
+    /// All its servers.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Redis> {
+        std::iter::once(&self.redis).chain(&self.masters)
     }
 
     /// The same with one more setting.
@@ -106,12 +128,14 @@ impl Deployment {
 
     /// The least watermark of all buckets by partition; none unless all 64 are there.
     fn watermarks(&self) -> BTreeMap<i32, i64> {
-        let mut connection = self.redis.connection();
-        let states: Vec<String> = redis::cmd("KEYS").arg("indelible:*:state").query(&mut connection).expect("keys");
+        let states = self.servers().flat_map(|server| {
+            let mut connection = server.connection();
+            let states: Vec<String> = redis::cmd("KEYS").arg("indelible:*:state").query(&mut connection).expect("keys");
+            let fields = |state| redis::cmd("HGETALL").arg(state).query(&mut connection).expect("a state");
+            states.iter().map(fields).collect::<Vec<BTreeMap<String, String>>>()
+        });
         let mut least: BTreeMap<i32, (i64, usize)> = BTreeMap::new();
-        for state in &states {
-            let fields: BTreeMap<String, String> =
-                redis::cmd("HGETALL").arg(state).query(&mut connection).expect("a state");
+        for fields in states {
             let prefix = format!("watermark:{}/", self.topic);
             for (field, value) in fields {
                 let Some(partition) = field.strip_prefix(&prefix) else { continue };

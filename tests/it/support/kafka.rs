@@ -26,15 +26,33 @@ use super::child::Child;
 use super::port::free_port;
 use super::wait::{START, eventually, within};
 
+/// That of scripts/common.sh.
+pub(crate) const VERSION: &str = "4.3.1";
 /// The folder that `make setup` fills; see scripts/common.sh.
 const JARS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/kafka/4.3.1/lib");
+
+/// A quick start matters more to tests than a fast broker: one compiler stage, one collector thread.
+const QUICK: &[&str] = &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 /// How long one request to a broker that runs may take on a busy machine.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// See [`Kafka::shared`].
+static SHARED: OnceLock<Kafka> = OnceLock::new();
+
+/// How a broker's JVM is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Jvm {
+    /// As small and as soon there as can be.
+    Quick,
+    /// As Kafka's own `kafka-server-start.sh` starts it: for measurements.
+    Full,
+}
+
 /// A broker; dropped, it is gone with all it held.
 pub(crate) struct Kafka {
     broker: Option<Child>,
+    jvm: Jvm,
     producer: FutureProducer,
     admin: AdminClient<DefaultClientContext>,
     port: u16,
@@ -74,8 +92,12 @@ impl Kafka {
     /// The one broker of this test binary. Tests share it: each makes topics and groups of its own, by
     /// [`Kafka::unique`]. Use [`Kafka::start`] to stop a broker.
     pub(crate) fn shared() -> &'static Self {
-        static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(Self::start)
+    }
+
+    /// Has this one be [`Kafka::shared`], before anybody has asked for it.
+    pub(crate) fn share(self) {
+        assert!(SHARED.set(self).is_ok(), "a broker is shared already");
     }
 
     /// A broker of one's own: a JVM of half a gigabyte and three seconds of both cores, so rarely.
@@ -86,6 +108,11 @@ impl Kafka {
     /// With more settings, lines of a properties file in which later ones win: a function of the broker's port and its
     /// controller's.
     pub(crate) fn start_with(more: &dyn Fn(u16, u16) -> String) -> Self {
+        Self::start_on(Jvm::Quick, more)
+    }
+
+    /// The same on a JVM of another kind.
+    pub(crate) fn start_on(jvm: Jvm, more: &dyn Fn(u16, u16) -> String) -> Self {
         assert!(Path::new(JARS).is_dir(), "no Apache Kafka in {JARS}: run `make setup`");
         // A port can be taken between its choice and its use.
         for _ in 0..3 {
@@ -99,11 +126,11 @@ impl Kafka {
             configure(dir.path(), &(own + &more(port, controller_port)));
             let mut format = format(dir.path(), &["--standalone"]);
             assert!(format.wait(START).success(), "the broker's folder can't be formatted:\n{}", format.output());
-            let (mut broker, bootstrap) = (spawn(dir.path(), "-Xmx512m"), format!("127.0.0.1:{port}"));
+            let (mut broker, bootstrap) = (spawn(dir.path(), jvm.options()), format!("127.0.0.1:{port}"));
             let admin = client(&bootstrap).create().expect("a client connects later");
             if ready(&mut broker, &admin) {
                 let producer = client(&bootstrap).create().expect("a client connects later");
-                return Self { broker: Some(broker), producer, admin, port, dir };
+                return Self { broker: Some(broker), jvm, producer, admin, port, dir };
             }
             eprintln!("a broker did not start:\n{}", broker.output());
         }
@@ -139,7 +166,7 @@ impl Kafka {
     /// Starts it again on the same port with the same records, after killing it if it still runs.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let mut broker = spawn(self.dir.path(), "-Xmx512m");
+        let mut broker = spawn(self.dir.path(), self.jvm.options());
         assert!(ready(&mut broker, &self.admin), "the broker has not come back:\n{}", broker.output());
         self.broker = Some(broker);
     }
@@ -149,10 +176,15 @@ impl Kafka {
         self.broker.as_mut()
     }
 
+    /// None while it is not running.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.broker.as_ref().map(Child::pid)
+    }
+
     /// Runs one of Kafka's own tools against this broker, by its class and arguments.
     #[track_caller]
     pub(crate) fn tool(&self, class: &str, args: &[&str]) {
-        let mut command = java(self.dir.path());
+        let mut command = java(self.dir.path(), QUICK);
         command.arg(class).args(["--bootstrap-server", &self.bootstrap()]).args(args);
         let mut tool = Child::spawn("tool", self.dir.path(), &mut command);
         assert!(tool.wait(START).success(), "{class} {args:?}:\n{}", tool.output());
@@ -272,9 +304,18 @@ fn ready(broker: &mut Child, admin: &AdminClient<DefaultClientContext>) -> bool 
     .unwrap_or(false)
 }
 
-/// Starts the broker on a folder that is formatted already. `heap` is an option of Java's, such as `-Xmx512m`.
-pub(super) fn spawn(dir: &Path, heap: &str) -> Child {
-    Child::spawn("kafka", dir, java(dir).arg(heap).args(["kafka.Kafka"]).arg(settings(dir)))
+impl Jvm {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Quick => &["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
+            Self::Full => &["-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
+        }
+    }
+}
+
+/// Starts the broker on a folder that is formatted already. `options` are Java's, such as `-Xmx512m`.
+pub(super) fn spawn(dir: &Path, options: &[&str]) -> Child {
+    Child::spawn("kafka", dir, java(dir, options).args(["kafka.Kafka"]).arg(settings(dir)))
 }
 
 fn settings(dir: &Path) -> PathBuf {
@@ -293,14 +334,13 @@ pub(super) fn configure(dir: &Path, own: &str) {
 /// Makes the folder of the records, which takes a JVM some seconds.
 pub(super) fn format(dir: &Path, options: &[&str]) -> Child {
     let args = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config"];
-    Child::spawn("format", dir, java(dir).args(args).arg(settings(dir)).args(options))
+    Child::spawn("format", dir, java(dir, QUICK).args(args).arg(settings(dir)).args(options))
 }
 
-fn java(dir: &Path) -> Command {
+fn java(dir: &Path, options: &[&str]) -> Command {
     let mut command = Command::new("java");
     command
-        // A quick start matters more than a fast broker: one compiler stage, one collector thread.
-        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+        .args(options)
         .arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()))
         .args(["-cp", &format!("{JARS}/*")]);
     command

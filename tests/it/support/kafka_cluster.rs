@@ -14,7 +14,7 @@ use super::wait::{START, eventually};
 
 pub(crate) const BROKERS: usize = 3;
 /// Three of them run beside all else.
-const HEAP: &str = "-Xmx256m";
+const JAVA: &[&str] = &["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 /// Until partitions have new leaders, and all replicas, on a busy machine.
 const SETTLE: Duration = Duration::from_secs(90);
@@ -44,7 +44,7 @@ impl KafkaCluster {
         for mut formatting in dirs.iter().map(|dir| format(dir.path(), &[])).collect::<Vec<_>>() {
             assert!(formatting.wait(START).success(), "a folder can't be formatted:\n{}", formatting.output());
         }
-        let broker = |(dir, (port, _)): (TempDir, _)| Broker { process: Some(spawn(dir.path(), HEAP)), port, dir };
+        let broker = |(dir, (port, _)): (TempDir, _)| Broker { process: Some(spawn(dir.path(), JAVA)), port, dir };
         let brokers: Vec<_> = dirs.into_iter().zip(ports).map(broker).collect();
         let admin = client(&bootstrap(&brokers)).create().expect("a client connects later");
         let mut cluster = Self { brokers, admin };
@@ -88,7 +88,7 @@ impl KafkaCluster {
     /// Starts it again with the same records, and waits until it has caught up: only then can another one be lost.
     pub(crate) fn restart(&mut self, broker: usize) {
         let broker = &mut self.brokers[broker];
-        broker.process = Some(spawn(broker.dir.path(), HEAP));
+        broker.process = Some(spawn(broker.dir.path(), JAVA));
         eventually(SETTLE, "every replica to be in sync", || {
             let exited = self.brokers.iter_mut().find_map(|broker| broker.process.as_mut()?.exited());
             assert!(exited.is_none(), "a broker ended by itself: {exited:?}");

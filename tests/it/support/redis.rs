@@ -102,6 +102,11 @@ impl Redis {
         self.server.as_mut()
     }
 
+    /// None while it is not running.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::pid)
+    }
+
     /// Returns what the server printed if it ends, or does not answer in time.
     fn launch(&mut self) -> Result<(), String> {
         let mut server = self.spawn();

@@ -33,6 +33,20 @@ impl Redis {
     pub(crate) fn cluster() -> RedisCluster {
         RedisCluster::of((0..2 * SHARDS).map(|_| cluster_node(&[])).collect(), Vec::new())
     }
+
+    /// A cluster of so many masters without replicas, each with its share of the slots and these settings.
+    pub(crate) fn masters(count: usize, args: &[&str]) -> Vec<Self> {
+        let nodes: Vec<_> = (0..count).map(|_| cluster_node(args)).collect();
+        join(&nodes, count);
+        eventually(START, "the cluster to be whole", || {
+            let whole = |node: &Self| {
+                let info: String = node.ask("CLUSTER", &["INFO"]);
+                info.contains("cluster_state:ok") && info.contains(&format!("cluster_known_nodes:{count}\r"))
+            };
+            nodes.iter().all(whole).then_some(())
+        });
+        nodes
+    }
 }
 
 impl RedisCluster {
@@ -54,18 +68,7 @@ impl RedisCluster {
     }
 
     fn of(nodes: Vec<Redis>, proxies: Vec<Proxy>) -> Self {
-        for (epoch, node) in (1..).zip(&nodes) {
-            node.ask::<()>("CLUSTER", &["SET-CONFIG-EPOCH", &format!("{epoch}")]);
-        }
-        for (i, master) in nodes.iter().take(SHARDS).enumerate() {
-            let (first, end) = (i * SLOTS / SHARDS, (i + 1) * SLOTS / SHARDS);
-            master.ask::<()>("CLUSTER", &["ADDSLOTSRANGE", &first.to_string(), &(end - 1).to_string()]);
-        }
-        for node in &nodes[1..] {
-            let first = nodes[0].port().to_string();
-            let bus: Vec<String> = nodes[0].ask("CONFIG", &["GET", "cluster-port"]);
-            node.ask::<()>("CLUSTER", &["MEET", "127.0.0.1", &first, &bus[1]]);
-        }
+        join(&nodes, SHARDS);
         for (i, replica) in nodes.iter().enumerate().skip(SHARDS) {
             let master: String = nodes[i - SHARDS].ask("CLUSTER", &["MYID"]);
             eventually(START, "a replica to know its master", || {
@@ -195,6 +198,22 @@ fn is_whole(node: &Redis) -> bool {
     let role = if replication.contains("role:master") { "connected_slaves:1" } else { "master_link_status:up" };
     ["cluster_state:ok", "cluster_known_nodes:6", "cluster_size:3"].iter().all(|fact| info.contains(fact))
         && replication.contains(role)
+}
+
+/// Has the nodes know each other, and the first of them, so many, share the slots.
+fn join(nodes: &[Redis], masters: usize) {
+    for (epoch, node) in (1..).zip(nodes) {
+        node.ask::<()>("CLUSTER", &["SET-CONFIG-EPOCH", &format!("{epoch}")]);
+    }
+    for (i, master) in nodes.iter().take(masters).enumerate() {
+        let (first, end) = (i * SLOTS / masters, (i + 1) * SLOTS / masters);
+        master.ask::<()>("CLUSTER", &["ADDSLOTSRANGE", &first.to_string(), &(end - 1).to_string()]);
+    }
+    for node in &nodes[1..] {
+        let first = nodes[0].port().to_string();
+        let bus: Vec<String> = nodes[0].ask("CONFIG", &["GET", "cluster-port"]);
+        node.ask::<()>("CLUSTER", &["MEET", "127.0.0.1", &first, &bus[1]]);
+    }
 }
 
 fn cluster_node(args: &[&str]) -> Redis {
