@@ -30,7 +30,7 @@ fn check(text: &str) -> Result<(), IdFault> {
         return Err(IdFault::TooLong(text.len()));
     }
     // Nearly every id is visible ASCII throughout, of which nothing is wrong.
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if is_visible_ascii(text.as_bytes()) {
         return Ok(());
     }
     // Line and paragraph separators are not controls by category, yet break a line as one does.
@@ -41,6 +41,23 @@ fn check(text: &str) -> Result<(), IdFault> {
         return Err(IdFault::Blank);
     }
     Ok(())
+}
+
+fn is_visible_ascii(text: &[u8]) -> bool {
+    let all = |eight: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*eight);
+        // The high bit of a byte is set where it is below `!`, above `~`, or no ASCII; carries come from such bytes alone.
+        let others = word.wrapping_sub(each(b'!')) | word.wrapping_add(each(1)) | word;
+        others & each(0x80) == 0
+    };
+    match text.last_chunk() {
+        Some(last) => text.as_chunks().0.iter().all(all) && all(last),
+        None => text.iter().all(u8::is_ascii_graphic),
+    }
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
 macro_rules! id {

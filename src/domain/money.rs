@@ -31,6 +31,9 @@ impl NanoDollars {
     /// # Errors
     /// [`MoneyFault`], when the text is not a decimal number, negative or too large.
     pub fn from_cents(text: &str) -> Result<Self, MoneyFault> {
+        if let Some(nanos) = plain(text) {
+            return Ok(Self(nanos));
+        }
         let (negative, number) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -73,6 +76,22 @@ impl NanoDollars {
     pub fn to_dollars(self) -> String {
         decimal(self.0, PLACES + 2)
     }
+}
+
+/// Nano-dollars from cents as they are mostly written: up to 18 digits, up to 7 of them after a point.
+fn plain(text: &str) -> Option<i64> {
+    let text = text.as_bytes();
+    let point = text.iter().position(|byte| *byte == b'.');
+    let (whole, fraction) = match point {
+        Some(point) => (&text[..point], &text[point + 1..]),
+        None => (text, &b"0"[..]),
+    };
+    if whole.is_empty() || fraction.is_empty() || fraction.len() > PLACES || text.len() > 18 {
+        return None;
+    }
+    let digit = |value: i64, digit: &u8| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'));
+    let value = fraction.iter().try_fold(whole.iter().try_fold(0, digit)?, digit)?;
+    value.checked_mul(10_i64.pow((PLACES - fraction.len()) as u32))
 }
 
 fn parse_exponent(text: &str) -> Result<i64, MoneyFault> {

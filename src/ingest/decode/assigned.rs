@@ -3,7 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::count::count;
-use super::field::{Field, Fields};
+use super::field::Field;
+use super::fields::Fields;
 use super::reason::{Reason, Reject, quote};
 use crate::domain::calendar::TimeMs;
 use crate::domain::event::Assigned;

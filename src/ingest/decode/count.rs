@@ -10,6 +10,15 @@ use crate::domain::event::MAX_COUNT;
 /// Digits of [`MAX_COUNT`]: a longer number is above it.
 const MAX_DIGITS: i64 = 16;
 
+/// A count as it is mostly written, in up to 15 digits; none for all others.
+#[inline]
+pub(super) fn digits(json: &str) -> Option<i64> {
+    if json.is_empty() || json.len() > 15 {
+        return None;
+    }
+    json.bytes().try_fold(0, |count, digit| digit.is_ascii_digit().then(|| count * 10 + i64::from(digit - b'0')))
+}
+
 /// Reads a JSON value as a count. An error reads on from the field's name.
 pub(super) fn count(json: &str) -> Result<i64, String> {
     let read = match json.parse() {

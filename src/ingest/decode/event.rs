@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::assigned::assigned;
 use super::count::count;
-use super::field::{Entries, Field, Fields, Name, Text};
+use super::field::{Field, Text};
+use super::fields::Fields;
 use super::headers::{check_json, need};
 use super::reason::{Reason, Reject, quote};
 use crate::domain::event::{Body, Event, Output, Usage};
@@ -146,15 +147,15 @@ fn output(id: Field<'_>, kind: Field<'_>) -> Result<Output, Reject> {
 
 /// Calls by tool in the order of the tools' names, without those of 0 calls.
 fn tools(field: Field<'_>) -> Result<Vec<(Tool, i64)>, Reject> {
-    let Entries(entries) = field.object()?;
+    let entries = field.entries()?;
     if entries.len() > MAX_TOOLS {
         return Err(field.invalid(&format!("names {} tools; send at most {MAX_TOOLS}", entries.len())));
     }
     let mut tools = Vec::with_capacity(entries.len());
-    for (Name(name), calls) in entries {
+    for (name, calls) in entries {
         let reject = |reason, fault| Reject::new(reason, format!("{} {fault}", quote(&name))).within(field.name);
         let tool = Tool::new(&name).map_err(|fault| reject(Reason::InvalidId, fault.to_string()))?;
-        let calls = if calls.get() == "null" { Ok(0) } else { count(calls.get()) };
+        let calls = if calls == "null" { Ok(0) } else { count(calls) };
         tools.push((tool, calls.map_err(|fault| reject(Reason::InvalidField, fault))?));
     }
     tools.sort_unstable();

@@ -1,65 +1,28 @@
-//! A JSON object as the raw texts of the fields that we know, borrowed from the record.
-//!
-//! Each field is read only when, and as what, it is asked for. So the order of fields in the record never
-//! decides which fault is reported, and a number never passes through a float.
+//! A field's raw text, borrowed from the record, as what it is asked for: a name, a count, a time, an object.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Utc};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::count::count;
+use super::count::{count, digits};
 use super::reason::{Reason, Reject, quote};
+use super::scan;
+use super::time::time;
 use crate::domain::ids::IdFault;
 use crate::domain::money::NanoDollars;
-
-macro_rules! fields {
-    ($($field:ident = $name:literal,)+) => {
-        /// The fields that we read, at any level; all others are ignored.
-        #[derive(Debug, Deserialize)]
-        pub(super) struct Fields<'a> {
-            $(#[serde(borrow, rename = $name, default = "null")] $field: &'a RawValue,)+
-        }
-
-        impl<'a> Fields<'a> {
-            $(pub(super) fn $field(&self) -> Field<'a> {
-                Field { name: $name, json: self.$field.get() }
-            })+
-        }
-    };
-}
-
-/// What stands for a field that is absent.
-fn null() -> &'static RawValue {
-    RawValue::NULL
-}
-
-fields! {
-    // A CloudEvent's attributes in structured mode.
-    spec_version = "specversion", id = "id", source = "source", event_type = "type", time = "time",
-    content_type = "datacontenttype", data = "data", data_base64 = "data_base64",
-    // Its data.
-    tenant_id = "tenantId", user_id = "userId", assistant = "assistant", model = "model",
-    tokens_in = "tokensIn", tokens_out = "tokensOut", total_tokens = "totalTokens",
-    cached_tokens = "cachedTokens", reasoning_tokens = "reasoningTokens", cost_cents = "costCents",
-    latency_ms = "latencyMs", tool_invocations = "toolInvocations", output = "output",
-    output_id = "outputId", kind = "kind", provider = "provider", cache_write_tokens = "cacheWriteTokens",
-    // A quota.
-    plan = "plan", limits = "limits", inherit = "inherit", effective_from = "effectiveFrom", tokens = "tokens",
-    soft = "soft", hard = "hard", grace_seconds = "graceSeconds", thresholds = "thresholds",
-    // What a bare record has instead of an envelope.
-    request_id = "requestId", created_at = "createdAt",
-}
 
 /// A field of an object, by the name that its producer knows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field<'a> {
     pub(super) name: &'static str,
     /// One JSON value; null where it is absent.
-    json: &'a str,
+    pub(super) json: &'a str,
+    /// It holds no escape; where it is false, perhaps.
+    pub(super) is_plain: bool,
 }
 
 impl<'a> Field<'a> {
@@ -68,7 +31,8 @@ impl<'a> Field<'a> {
     }
 
     /// The field as something, if it is there.
-    pub(super) fn optional<T>(self, read: fn(Self) -> Result<T, Reject>) -> Result<Option<T>, Reject> {
+    #[inline]
+    pub(super) fn optional<T>(self, read: impl FnOnce(Self) -> Result<T, Reject>) -> Result<Option<T>, Reject> {
         if self.is_there() { read(self).map(Some) } else { Ok(None) }
     }
 
@@ -76,13 +40,19 @@ impl<'a> Field<'a> {
         if self.is_there() { Ok(self.json) } else { Err(missing(self.name)) }
     }
 
+    #[inline]
     pub(super) fn text(self) -> Result<Text<'a>, Reject> {
+        match self.plain() {
+            Some(text) => Ok(Text { name: self.name, text: Cow::Borrowed(text) }),
+            None => self.unescaped(),
+        }
+    }
+
+    #[cold]
+    fn unescaped(self) -> Result<Text<'a>, Reject> {
         let json = self.json()?;
-        let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        if sort(json) != "a string" {
             return Err(self.invalid(&format!("is {}; send a string", sort(json))));
-        };
-        if !inner.as_bytes().contains(&b'\\') {
-            return Ok(Text { name: self.name, text: Cow::Borrowed(inner) });
         }
         // The grammar of JSON allows half a surrogate pair, which is no character.
         let text = serde_json::from_str(json)
@@ -90,12 +60,27 @@ impl<'a> Field<'a> {
         Ok(Text { name: self.name, text: Cow::Owned(text) })
     }
 
-    pub(super) fn id<T>(self, new: fn(&str) -> Result<T, IdFault>) -> Result<T, Reject> {
-        self.text()?.id(new)
+    /// A string without escapes, which is what a string nearly always is.
+    #[inline]
+    fn plain(self) -> Option<&'a str> {
+        let inner = self.json.strip_prefix('"')?.strip_suffix('"')?;
+        (self.is_plain || !inner.as_bytes().contains(&b'\\')).then_some(inner)
     }
 
+    #[inline]
+    pub(super) fn id<T>(self, new: impl FnOnce(&str) -> Result<T, IdFault>) -> Result<T, Reject> {
+        match self.plain() {
+            Some(text) => new(text).map_err(|fault| invalid_id(self.name, &fault)),
+            None => self.text()?.id(new),
+        }
+    }
+
+    #[inline]
     pub(super) fn count(self) -> Result<i64, Reject> {
-        count(self.json()?).map_err(|fault| self.invalid(&fault))
+        match digits(self.json) {
+            Some(count) => Ok(count),
+            None => count(self.json()?).map_err(|fault| self.invalid(&fault)),
+        }
     }
 
     /// An amount of cents: a JSON number, or a string of the same form.
@@ -107,6 +92,16 @@ impl<'a> Field<'a> {
             other => return Err(self.invalid(&format!("is {other}; send a decimal number or a string of one"))),
         };
         NanoDollars::from_cents(&text).map_err(|fault| self.invalid(&format!("{} {fault}", quote(&text))))
+    }
+
+    /// The entries of a JSON object in their order, each with the text of its value.
+    pub(super) fn entries(self) -> Result<Vec<(Cow<'a, str>, &'a str)>, Reject> {
+        if let Some(entries) = scan::entries(self.json) {
+            return Ok(entries);
+        }
+        // No object, or an escape in a name.
+        let Entries(entries) = self.object()?;
+        Ok(entries.into_iter().map(|(Name(name), value)| (name, value.get())).collect())
     }
 
     /// The field as what a JSON object holds.
@@ -150,16 +145,14 @@ pub(super) struct Text<'a> {
 }
 
 impl Text<'_> {
-    pub(super) fn id<T>(&self, new: fn(&str) -> Result<T, IdFault>) -> Result<T, Reject> {
-        new(&self.text).map_err(|fault| Reject::new(Reason::InvalidId, format!("{} {fault}", self.name)))
+    pub(super) fn id<T>(&self, new: impl FnOnce(&str) -> Result<T, IdFault>) -> Result<T, Reject> {
+        new(&self.text).map_err(|fault| invalid_id(self.name, &fault))
     }
 
     /// An RFC 3339 time within the years 0000 to 9999 in UTC: `2026-11-24T18:32:00.123+01:00`.
+    #[inline]
     pub(super) fn time(&self) -> Result<DateTime<Utc>, Reject> {
-        let read = DateTime::parse_from_rfc3339(&self.text).ok().map(|time| time.to_utc());
-        // A leap second has nanoseconds of its own. As the second before it, month, day and milliseconds agree.
-        let read = read.and_then(|time| time.with_nanosecond(time.nanosecond() % 1_000_000_000));
-        read.filter(|time| (0..=9999).contains(&time.year())).ok_or_else(|| {
+        time(&self.text).ok_or_else(|| {
             self.invalid("is not an RFC 3339 time with an offset; send one such as 2026-11-24T18:32:00.123Z")
         })
     }
@@ -167,6 +160,11 @@ impl Text<'_> {
     pub(super) fn invalid(&self, what: &str) -> Reject {
         Reject::new(Reason::InvalidField, format!("{} {} {what}", self.name, quote(&self.text)))
     }
+}
+
+#[cold]
+fn invalid_id(name: &str, fault: &IdFault) -> Reject {
+    Reject::new(Reason::InvalidId, format!("{name} {fault}"))
 }
 
 pub(super) fn missing(name: &str) -> Reject {
@@ -185,7 +183,7 @@ pub(super) fn sort(json: &str) -> &'static str {
 }
 
 /// An object whose names are the producer's own, repeated ones included: serde's maps would drop those.
-pub(super) struct Entries<'a>(pub(super) Vec<(Name<'a>, &'a RawValue)>);
+struct Entries<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
 /// Borrowed unless it holds an escape.
 #[derive(Deserialize)]

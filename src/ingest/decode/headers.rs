@@ -17,10 +17,11 @@ const ATTRIBUTES: [&str; 5] = ["ce_specversion", "ce_id", "ce_source", "ce_type"
 pub(super) fn are_an_envelope(headers: Headers<'_>) -> Result<bool, Reject> {
     let content_type = get(headers, "content-type")?;
     if let Some(content_type) = &content_type {
-        match media_type(content_type).strip_prefix("application/cloudevents") {
-            Some("" | "+json") => return Ok(false),
-            Some(_) => return Err(content_type.invalid("is not read; send application/cloudevents+json")),
-            None => {}
+        let (start, form) = split(media_type(content_type), "application/cloudevents".len());
+        if start.eq_ignore_ascii_case("application/cloudevents") {
+            let is_read = form.is_empty() || form.eq_ignore_ascii_case("+json");
+            let reject = || content_type.invalid("is not read; send application/cloudevents+json");
+            return if is_read { Ok(false) } else { Err(reject()) };
         }
     }
     let binary = headers.iter().any(|(name, _)| ATTRIBUTES.contains(name));
@@ -51,11 +52,18 @@ fn get<'a>(headers: Headers<'a>, name: &'static str) -> Result<Option<Text<'a>>,
 /// Refuses a content type that is not one of JSON.
 pub(super) fn check_json(content_type: &Text<'_>) -> Result<(), Reject> {
     let media = media_type(content_type);
-    let is_json = media == "application/json" || media.ends_with("+json");
+    let (_, end) = split(media, media.len().saturating_sub("+json".len()));
+    let is_json = media.eq_ignore_ascii_case("application/json") || end.eq_ignore_ascii_case("+json");
     if is_json { Ok(()) } else { Err(content_type.invalid("is not JSON; send application/json")) }
 }
 
-/// A content type in small letters without its parameters.
-fn media_type(content_type: &Text<'_>) -> String {
-    content_type.text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+/// A content type without its parameters.
+fn media_type<'a>(content_type: &'a Text<'_>) -> &'a str {
+    let end = content_type.text.bytes().position(|byte| byte == b';').unwrap_or(content_type.text.len());
+    content_type.text[..end].trim()
+}
+
+/// The halves of a text of which the first is so long; a text that can't be split there is a first half alone.
+fn split(text: &str, at: usize) -> (&str, &str) {
+    text.split_at_checked(at).unwrap_or((text, ""))
 }

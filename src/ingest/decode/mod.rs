@@ -12,11 +12,14 @@ mod assigned;
 mod count;
 mod event;
 mod field;
+mod fields;
 mod headers;
 mod reason;
+mod scan;
 #[cfg(test)]
 #[path = "../../../tests/unit/ingest/decode/mod.rs"]
 mod tests;
+mod time;
 
 pub use reason::{Reason, Reject};
 
@@ -24,7 +27,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::IgnoredAny;
 
 use self::event::Envelope;
-use self::field::Fields;
+use self::scan::Object;
 use crate::domain::calendar::TimeMs;
 use crate::domain::event::Event;
 
@@ -67,15 +70,23 @@ pub fn decode(record: &Incoming<'_>, bounds: &Bounds) -> Result<Event, Reject> {
         let detail = format!("the value has {} bytes; send at most {MAX_RECORD_BYTES}", value.len());
         return Err(Reject::new(Reason::TooLarge, detail));
     }
+    let mut object = Object::EMPTY;
     let event = if headers::are_an_envelope(record.headers)? {
         // The headers first: they say that another's Avro is of an unknown type, not that it is no JSON.
-        Envelope::binary(record.headers)?.event(&fields(value)?)
+        let envelope = Envelope::binary(record.headers)?;
+        read(value, &mut object)?;
+        envelope.event(&object.fields)
     } else {
-        let top = fields(value)?;
-        if top.spec_version().is_there() {
-            Envelope::structured(&top)?.event(&top.data().object()?)
+        read(value, &mut object)?;
+        let fields = &object.fields;
+        if fields.spec_version().is_there() {
+            let envelope = Envelope::structured(fields)?;
+            match &object.data {
+                Some(data) => envelope.event(data),
+                None => envelope.event(&fields.data().object()?),
+            }
         } else {
-            Envelope::bare(&top)?.event(&top)
+            Envelope::bare(fields)?.event(fields)
         }
     }?;
     check_bounds(event.time, record.timestamp, bounds)?;
@@ -83,11 +94,14 @@ pub fn decode(record: &Incoming<'_>, bounds: &Bounds) -> Result<Event, Reject> {
 }
 
 /// The value as the JSON object it must be.
-fn fields(value: &[u8]) -> Result<Fields<'_>, Reject> {
+fn read<'a>(value: &'a [u8], object: &mut Object<'a>) -> Result<(), Reject> {
     let text = str::from_utf8(value).map_err(|fault| {
         let detail = format!("the value is not UTF-8 at byte {}; send UTF-8", fault.valid_up_to());
         Reject::new(Reason::NotUtf8, detail)
     })?;
+    if object.scan(text).is_some() {
+        return Ok(());
+    }
     if nests_too_deep(value) {
         let detail = format!("the value nests more than {MAX_DEPTH} objects or arrays; send flat data");
         return Err(Reject::new(Reason::TooDeep, detail));
@@ -99,13 +113,15 @@ fn fields(value: &[u8]) -> Result<Fields<'_>, Reject> {
         serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
         return Err(Reject::new(Reason::NotAnObject, "the value is JSON, but not an object; send one object a record"));
     }
-    serde_json::from_str(text).map_err(|fault| {
+    object.data = None;
+    object.fields = serde_json::from_str(text).map_err(|fault| {
         if !fault.is_data() {
             return not_json(fault);
         }
         // Every field of ours takes any JSON, so it is a name that stands twice.
         Reject::new(Reason::InvalidField, format!("the value is not read: {fault}; send each name once"))
-    })
+    })?;
+    Ok(())
 }
 
 /// Whether objects and arrays nest too deep. Of a text that is not JSON, either answer will do.

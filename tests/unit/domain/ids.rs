@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[track_caller]
@@ -25,4 +27,13 @@ fn any_printable_text_is_an_id() {
     check_fault("a\u{85}", Some(IdFault::NotPrintable('\u{85}')));
     check_fault("a\u{2028}", Some(IdFault::NotPrintable('\u{2028}')));
     check_fault("  ", Some(IdFault::Blank));
+}
+
+proptest! {
+    #[test]
+    fn eight_bytes_at_once_are_as_each_alone(text in prop::collection::vec(prop_oneof![b'!'..=b'~', any::<u8>()], 0..40)) {
+        prop_assert_eq!(is_visible_ascii(&text), text.iter().all(u8::is_ascii_graphic));
+        let visible: Vec<_> = text.into_iter().filter(u8::is_ascii_graphic).collect();
+        prop_assert!(is_visible_ascii(&visible));
+    }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[track_caller]
@@ -54,4 +56,14 @@ fn amounts_are_written_exactly() {
     assert_eq!(NanoDollars(i64::MAX).to_cents(), "922337203685.4775807");
     assert_eq!(NanoDollars(i64::MIN).to_dollars(), "-9223372036.854775808");
     assert_eq!(NanoDollars(0).to_cents(), "0");
+}
+
+proptest! {
+    /// An exponent of 0 changes nothing, and is never read the short way.
+    #[test]
+    fn the_short_way_reads_the_same(text in "-?[0-9]{0,20}(\\.[0-9]{0,9})?", other in "[0-9.]{0,6}[ -~][0-9.]{0,6}") {
+        for text in [text, other].iter().filter(|text| !text.contains(['e', 'E'])) {
+            prop_assert_eq!(NanoDollars::from_cents(text), NanoDollars::from_cents(&format!("{text}e0")), "{}", text);
+        }
+    }
 }

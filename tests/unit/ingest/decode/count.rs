@@ -1,6 +1,8 @@
 //! Counts in all the ways that JSON has to write them.
 
-use super::super::count::count;
+use proptest::prelude::*;
+
+use super::super::count::{count, digits};
 use crate::domain::event::MAX_COUNT;
 
 #[track_caller]
@@ -70,4 +72,15 @@ fn what_is_not_a_number_is_refused() {
     check("[1]", Err("an array"));
     check("{}", Err("an object"));
     check("true", Err("a boolean"));
+}
+
+proptest! {
+    #[test]
+    fn digits_are_a_count(number: i64, length in 1..20_usize, other in "[ -~]{0,16}") {
+        let text: String = number.unsigned_abs().to_string().chars().take(length).collect();
+        prop_assert_eq!(digits(&text), count(&text).ok().filter(|_| text.len() <= 15));
+        if let Some(read) = digits(&other) {
+            prop_assert_eq!(count(&other), Ok(read));
+        }
+    }
 }

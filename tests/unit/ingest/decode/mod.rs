@@ -4,6 +4,7 @@ mod assigned;
 mod count;
 mod headers;
 mod reason;
+mod scan;
 mod time;
 
 use super::*;

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
+use chrono::{Datelike, Timelike};
+use proptest::prelude::*;
+
 use super::super::field::Text;
+use super::super::time::time;
 use super::super::*;
 
 #[track_caller]
@@ -102,4 +106,25 @@ fn bounds_are_inclusive() {
     check_at(5_000, None, Some(Reason::NoTimestamp));
     check_at(0, Some(i64::MIN), Some(Reason::TimeInFuture));
     check_at(0, Some(i64::MAX), Some(Reason::TooLate));
+}
+
+/// As chrono alone would read it.
+fn by_chrono(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    time.with_nanosecond(time.nanosecond() % 1_000_000_000).filter(|time| (0..=9999).contains(&time.year()))
+}
+
+proptest! {
+    #[test]
+    fn the_common_form_is_read_as_chrono_reads_it(
+        text in "[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,11})?([Zz]|[+-][0-2][0-9]:[0-6][0-9])",
+        damage in prop::option::of((any::<prop::sample::Index>(), any::<char>())),
+    ) {
+        let mut text = text;
+        if let Some((place, with)) = damage {
+            let place = place.index(text.len());
+            text.replace_range(place..=place, &with.to_string());
+        }
+        prop_assert_eq!(time(&text), by_chrono(&text), "{}", text);
+    }
 }
