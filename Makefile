@@ -1,9 +1,9 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak bounds bench bench-gate oracle faults mutants setup
+.PHONY: help demo check test soak bounds bench bench-gate instructions oracle faults mutants setup
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## See it count: made-up events, a private Redis, a page in the browser (ONCE=1: print the numbers and end)
 	@scripts/demo.sh $(if $(ONCE),--once)
@@ -25,6 +25,9 @@ bench: ## How fast it is, beside what Kafka's client and Redis can do, in ten mi
 
 bench-gate: ## Ask the gate 5,000 times a second with 100,000 users stored: how long an answer takes, and on what machine
 	@scripts/bench-gate.sh
+
+instructions: ## Count the instructions that an event takes, step by step: the same on a busy machine
+	@scripts/instructions.sh
 
 oracle: ## Count the log again, apart from the program, and compare with Redis and the API (ARGS="--api http://… --dlq")
 	@scripts/oracle.sh $(ARGS)

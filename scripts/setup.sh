@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings what a target needs: setup.sh demo | check | test | oracle. Safe to run again (a second when nothing is
-# missing) and twice at the same time. It knows Debian's packages; elsewhere it names what is missing.
+# Brings what a target needs: setup.sh demo | check | test | oracle | instructions. Safe to run again (a second when
+# nothing is missing) and twice at the same time. It knows Debian's packages; elsewhere it names what is missing.
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -29,6 +29,9 @@ missing_packages() {
     case $goal in
     demo)
         has redis-server || echo redis-server
+        ;;
+    instructions)
+        has valgrind || echo valgrind
         ;;
     test)
         has redis-server || echo redis-server
@@ -98,7 +101,7 @@ check_rust() {
     if [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" != "$needed" ]; then
         die "rustc $found is too old: $needed or newer is needed (rustup update stable)"
     fi
-    [ "$goal" != demo ] || return 0
+    case $goal in demo | instructions) return 0 ;; esac
     for component in clippy rustfmt; do
         if has "cargo-${component/rust/}" && "cargo-${component/rust/}" --version >/dev/null 2>&1; then continue; fi
         has rustup || die "cargo ${component/rust/} is missing: install it beside rustc"
@@ -150,8 +153,8 @@ install_cargo_deny() {
 
 goal=${1:-}
 case $goal in
-demo | check | test | oracle) ;;
-*) die "usage: scripts/setup.sh demo|check|test|oracle" ;;
+demo | check | test | oracle | instructions) ;;
+*) die "usage: scripts/setup.sh demo|check|test|oracle|instructions" ;;
 esac
 
 # One set-up at a time; the lock goes with the process.

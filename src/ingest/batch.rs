@@ -139,10 +139,11 @@ impl Batch {
         self.count >= limits.batch_events || self.bytes >= limits.batch_bytes
     }
 
-    /// How long it may still wait for more; zero when it is due, none when there is nothing to flush.
-    pub fn due_in(&self, now: Instant, limits: &Limits) -> Option<Duration> {
+    /// How long it may still wait for more, if it may wait for `age` in all; zero when it is due, none when there is
+    /// nothing to flush.
+    pub fn due_in(&self, now: Instant, limits: &Limits, age: Duration) -> Option<Duration> {
         let opened = self.opened?;
         let waited = now.saturating_duration_since(opened);
-        Some(if self.is_full(limits) { Duration::ZERO } else { limits.batch_age.saturating_sub(waited) })
+        Some(if self.is_full(limits) { Duration::ZERO } else { age.saturating_sub(waited) })
     }
 }

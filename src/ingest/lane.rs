@@ -234,15 +234,21 @@ impl Lane {
         if self.lag() == 0 { Duration::ZERO } else { now.saturating_duration_since(self.last_progress) }
     }
 
-    /// How long until the lane must depart, if nothing else comes; none while a batch is in flight.
-    pub fn due_in(&self, now: Instant, limits: &Limits) -> Option<Duration> {
+    /// Whether Kafka holds much more than was read.
+    pub fn is_far_behind(&self, limits: &Limits) -> bool {
+        self.end.is_some_and(|end| end.0 - self.taken().0 > limits.backlog)
+    }
+
+    /// How long until the lane must depart, if nothing else comes and an event may wait for `age`; none while a batch is
+    /// in flight.
+    pub fn due_in(&self, now: Instant, limits: &Limits, age: Duration) -> Option<Duration> {
         if self.in_flight {
             return None;
         }
         let beat = self
             .last_beat
             .map_or(Duration::ZERO, |last| limits.beat.saturating_sub(now.saturating_duration_since(last)));
-        Some(self.waiting.due_in(now, limits).map_or(beat, |due| due.min(beat)))
+        Some(self.waiting.due_in(now, limits, age).map_or(beat, |due| due.min(beat)))
     }
 
     /// Whether it is time for every bucket to move along.

@@ -11,6 +11,11 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// An event waits this long for others before its batch is flushed: most of what a reader sees as delay.
     pub batch_age: Duration,
+    /// The same while a partition is further behind than `backlog`: the more events a call has, the less each costs, and
+    /// who is behind gets on sooner.
+    pub backlog_age: Duration,
+    /// In records.
+    pub backlog: i64,
     /// Record bytes held over all partitions, waiting or in flight; above it nothing is read from Kafka.
     pub held_bytes: usize,
     /// Events in one call of the script, which keeps Redis from all others meanwhile.
@@ -36,10 +41,13 @@ pub struct Limits {
 impl Limits {
     /// What a deployment runs with.
     pub const STANDARD: Self = Self {
-        batch_events: 8192,
-        batch_bytes: 4 << 20,
+        // The client may hand over one partition for a long time before it goes on to the next.
+        batch_events: 49_152,
+        batch_bytes: 24 << 20,
         batch_age: Duration::from_millis(20),
-        held_bytes: 64 << 20,
+        backlog_age: Duration::from_millis(500),
+        backlog: 8192,
+        held_bytes: 48 << 20,
         call_events: 2000,
         calls_at_once: 16,
         beat: Duration::from_secs(2),

@@ -296,7 +296,8 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     }
 
     fn next_due(&self, now: Instant) -> Duration {
-        let due = self.lanes.values().filter_map(|lane| lane.due_in(now, &self.worker.tools.limits));
+        let age = self.batch_age();
+        let due = self.lanes.values().filter_map(|lane| lane.due_in(now, &self.worker.tools.limits, age));
         due.min().unwrap_or(RENEW).min(self.next_probe.saturating_duration_since(now))
     }
 

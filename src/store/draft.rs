@@ -14,9 +14,7 @@ use redis::{Pipeline, Value, pipe};
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::Month;
 use crate::domain::counters::MonthSums;
-use crate::domain::ids::TenantId;
-#[cfg(doc)]
-use crate::domain::ids::UserId;
+use crate::domain::ids::{TenantId, UserId};
 use crate::domain::position::Position;
 use crate::quota::plans::Plans;
 
@@ -77,14 +75,14 @@ pub(super) struct Ask<'f> {
 }
 
 /// Where the users go of a tenant that has no room for more.
-pub(super) struct Crowd {
+struct Crowd {
     /// Of the users of its month.
-    pub(super) key: String,
+    key: String,
     tenant: TenantId,
     month: Month,
 }
 
-/// What was found, until it is known what those share who have no month of their own.
+/// What was found, until it is known what those share who have no month of their own, and who has a quota of their own.
 pub(super) struct Halfway<'f> {
     /// As they are stored, of each stretch.
     pub(super) watermarks: Vec<Option<Position>>,
@@ -152,25 +150,38 @@ impl Halfway<'_> {
         flush.stretches.iter().map(|stretch| stretch.from).ne(self.watermarks.iter().copied())
     }
 
-    /// What must still be read: where users without a month of their own go when there is no room for them.
-    pub(super) fn crowds(&self) -> Vec<Crowd> {
+    /// What must still be read; mostly nothing.
+    pub(super) fn second(&self) -> Pipeline {
+        let mut ask = pipe();
+        for crowd in self.crowds() {
+            ask.cmd("HGET").arg(crowd.key).arg(UserId::other().as_str());
+        }
+        self.quotas.ask_unknown(&mut ask, self.rules.keyspace);
+        ask
+    }
+
+    fn crowds(&self) -> Vec<Crowd> {
         let full = self.parts.iter().filter(|(_, found)| found.is_crowded(self.rules.caps));
         let crowd =
             |part: &Part<'_>| Crowd { key: part.users_key.clone(), tenant: part.tenant.clone(), month: part.month };
         full.map(|(part, _)| crowd(part)).collect()
     }
 
-    /// Adds the flush to what was found. `shared` are the texts of [`UserId::other`] at the keys of the crowds.
+    /// Adds the flush to what was found. `answers` are those to [`Self::second`].
     ///
     /// # Errors
     /// [`StoreError::Corrupt`]
-    pub(super) fn add(self, crowds: &[Crowd], shared: Vec<Option<String>>) -> Result<Draft, StoreError> {
+    pub(super) fn add(mut self, answers: Vec<Value>) -> Result<Draft, StoreError> {
+        let mut answers = answers.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
         let mut common = BTreeMap::new();
-        for (crowd, text) in crowds.iter().zip(shared) {
+        for crowd in self.crowds() {
+            let text: Option<String> = read(next(), &crowd.key)?;
             let sums = text.map_or(Ok(MonthSums::default()), |text| cells::from_text(&text));
             let sums = sums.map_err(|Damage(what)| corrupt(&crowd.key, what))?;
-            common.insert((crowd.tenant.clone(), crowd.month), sums);
+            common.insert((crowd.tenant, crowd.month), sums);
         }
+        self.quotas.read_unknown(&mut next, self.rules.keyspace)?;
         let Self { rules, quotas, bucket, .. } = self;
         let mut draft = Draft { stamp: self.stamp, logs: self.logs, hashes: self.hashes, ..Draft::default() };
         let mut notices = Vec::new();

@@ -11,7 +11,6 @@ use tokio::sync::Mutex;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
-use crate::domain::ids::UserId;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::Expired;
 
@@ -127,10 +126,9 @@ impl RedisLedger {
         if !repeats.is_empty() {
             return Ok(Err(Outcome::Repeated(repeats)));
         }
-        let crowds = found.crowds();
-        let shared =
-            if crowds.is_empty() { Vec::new() } else { self.shared(crowds.iter().map(|crowd| &crowd.key)).await? };
-        let draft = found.add(&crowds, shared)?;
+        let second = found.second();
+        let answers = if second.is_empty() { Vec::new() } else { self.link.pipeline(&second).await? };
+        let draft = found.add(answers)?;
         if draft.overflows {
             return Ok(Err(Outcome::TooLarge));
         }
@@ -163,17 +161,6 @@ impl RedisLedger {
             }
         }
         Err(came_between())
-    }
-
-    /// What users share for whom there is no room, by the keys of the months of users.
-    async fn shared(&self, keys: impl Iterator<Item = &String>) -> Result<Vec<Option<String>>, StoreError> {
-        let keys: Vec<_> = keys.collect();
-        let mut ask = redis::pipe();
-        for key in &keys {
-            ask.cmd("HGET").arg(*key).arg(UserId::other().as_str());
-        }
-        let answers = self.link.pipeline(&ask).await?;
-        answers.into_iter().zip(keys).map(|(answer, key)| reply::read(answer, key)).collect()
     }
 }
 

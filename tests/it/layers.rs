@@ -24,7 +24,16 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "domain",
         ours: &[],
-        others: Others::Only(&["std", "chrono", "thiserror", "xxhash_rust", "siphasher", "hashbrown", "litemap"]),
+        others: Others::Only(&[
+            "std",
+            "chrono",
+            "thiserror",
+            "xxhash_rust",
+            "siphasher",
+            "hashbrown",
+            "litemap",
+            "smol_str",
+        ]),
     },
     Layer {
         name: "pricing",

@@ -22,12 +22,20 @@ impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
         let limits = self.worker.tools.limits;
         let pressed = self.held_bytes() >= limits.held_bytes;
         let waits = |lane: &Lane| !lane.in_flight && !lane.waiting.is_empty();
-        let due = |lane: &Lane| lane.due_in(now, &limits) == Some(Duration::ZERO) || (pressed && waits(lane));
+        let age = self.batch_age();
+        let due = |lane: &Lane| lane.due_in(now, &limits, age) == Some(Duration::ZERO) || (pressed && waits(lane));
         if self.lanes.values().any(due) {
             let ready = self.lanes.values().filter(|lane| waits(lane) || due(lane)).map(|lane| lane.partition.clone());
             let beat = self.lanes.values().any(|lane| due(lane) && lane.beats(now, &limits));
             self.depart(ready.collect(), now, beat);
         }
+    }
+
+    /// How long an event may wait for others.
+    pub(super) fn batch_age(&self) -> Duration {
+        let limits = &self.worker.tools.limits;
+        let behind = self.lanes.values().any(|lane| lane.is_far_behind(limits));
+        if behind { limits.backlog_age } else { limits.batch_age }
     }
 
     /// Sends off partitions together, but for those that something may hold up: each of them waits for itself alone.

@@ -12,42 +12,52 @@ use crate::store::StoreError;
 use crate::store::assigned;
 use crate::store::cells::Damage;
 use crate::store::keys::{Keyspace, quota_field};
-use crate::store::reply::{corrupt, read};
+use crate::store::reply::{corrupt, read, texts};
 
 use super::Cells;
 
-/// Whose quotas matter, by tenant; none stands for the tenant as a whole, which is always asked for.
+/// Whose quotas matter, by tenant.
 pub(super) struct AskQuotas<'f> {
-    tenants: BTreeMap<&'f TenantId, BTreeSet<Option<&'f UserId>>>,
+    tenants: BTreeMap<&'f TenantId, Wanted<'f>>,
     assigned: &'f [(Scope, Assignment)],
+}
+
+/// Of one tenant; none stands for the tenant as a whole, which is always asked for.
+#[derive(Default)]
+struct Wanted<'f> {
+    asked: BTreeSet<Option<&'f UserId>>,
+    /// Asked for only if any user has a quota of their own: mostly nobody has.
+    perhaps: Vec<&'f UserId>,
 }
 
 /// What is assigned, the flush's own assignments included.
 pub(super) struct Quotas<'f> {
     tenants: BTreeMap<&'f TenantId, BTreeMap<Option<UserId>, Assignments>>,
     nothing: Assignments,
+    /// Users who may have quotas that were not asked for yet.
+    pub(super) unknown: Vec<(&'f TenantId, Vec<&'f UserId>)>,
 }
 
 impl<'f> AskQuotas<'f> {
     /// Those whom the delta assigns a quota, and, where limits are `watched`, those whose usage it counts.
     pub(super) fn of(delta: &'f Delta, watched: bool) -> Self {
-        let assigned = delta.assigned.iter().map(|(scope, _)| scope);
-        let used = delta.tenants.iter().filter(|_| watched);
-        let mut tenants: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for scope in assigned {
-            tenants.entry(&scope.tenant).or_default().extend([None, scope.user.as_ref()]);
+        let mut tenants: BTreeMap<_, Wanted<'_>> = BTreeMap::new();
+        for (scope, _) in &delta.assigned {
+            tenants.entry(&scope.tenant).or_default().asked.extend([None, scope.user.as_ref()]);
         }
-        for ((tenant, _), of_tenant) in used {
-            let users = of_tenant.users.keys().map(Some);
-            tenants.entry(tenant).or_default().extend(users.chain([None]));
+        for ((tenant, _), of_tenant) in delta.tenants.iter().filter(|_| watched) {
+            let wanted = tenants.entry(tenant).or_default();
+            wanted.asked.insert(None);
+            wanted.perhaps.extend(of_tenant.users.keys());
         }
         Self { tenants, assigned: &delta.assigned }
     }
 
     pub(super) fn ask(&self, ask: &mut Pipeline, keyspace: &Keyspace) {
-        for (tenant, whose) in &self.tenants {
-            let fields: Vec<_> = whose.iter().map(|user| quota_field(*user)).collect();
-            ask.cmd("HMGET").arg(keyspace.quota(tenant)).arg(fields);
+        for (tenant, wanted) in &self.tenants {
+            let key = keyspace.quota(tenant);
+            let fields: Vec<_> = wanted.asked.iter().map(|user| quota_field(*user)).collect();
+            ask.cmd("HLEN").arg(&key).cmd("HMGET").arg(&key).arg(fields);
         }
     }
 
@@ -60,15 +70,14 @@ impl<'f> AskQuotas<'f> {
         next: &mut impl FnMut() -> Value,
         keyspace: &Keyspace,
     ) -> Result<(Quotas<'f>, Vec<Cells>), StoreError> {
-        let mut tenants: BTreeMap<_, BTreeMap<_, Assignments>> = BTreeMap::new();
-        for (tenant, whose) in self.tenants {
+        let (mut tenants, mut unknown) = (BTreeMap::<_, BTreeMap<_, Assignments>>::new(), Vec::new());
+        for (tenant, Wanted { asked, perhaps }) in self.tenants {
             let key = keyspace.quota(tenant);
-            let texts: Vec<Option<String>> = read(next(), &key)?;
+            let size: usize = read(next(), &key)?;
             let known = tenants.entry(tenant).or_default();
-            for (user, text) in whose.into_iter().zip(texts) {
-                let Some(text) = text else { continue };
-                let assignments = assigned::from_text(&text).map_err(|Damage(what)| corrupt(&key, what))?;
-                known.insert(user.cloned(), assignments);
+            known.extend(assignments(next(), &key, asked)?);
+            if size > known.len() && !perhaps.is_empty() {
+                unknown.push((tenant, perhaps));
             }
         }
         let mut changed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
@@ -77,7 +86,7 @@ impl<'f> AskQuotas<'f> {
             known.add(assignment.clone());
             changed.entry(tenant).or_default().insert(user.as_ref());
         }
-        let quotas = Quotas { tenants, nothing: Assignments::default() };
+        let quotas = Quotas { tenants, nothing: Assignments::default(), unknown };
         let hashes = changed.into_iter().map(|(tenant, whose)| {
             let mut hash = Cells { key: keyspace.quota(tenant), ..Cells::default() };
             whose
@@ -87,6 +96,47 @@ impl<'f> AskQuotas<'f> {
         });
         let hashes = hashes.collect();
         Ok((quotas, hashes))
+    }
+}
+
+/// What HMGET answers to the fields of these.
+fn assignments<'u>(
+    answer: Value,
+    key: &str,
+    whose: impl IntoIterator<Item = Option<&'u UserId>>,
+) -> Result<Vec<(Option<UserId>, Assignments)>, StoreError> {
+    let one = |(user, text): (Option<&UserId>, Option<&str>)| {
+        let read = text.map(|text| assigned::from_text(text).map_err(|Damage(what)| corrupt(key, what)));
+        read.map(|read| Ok((user.cloned(), read?)))
+    };
+    whose.into_iter().zip(texts(&answer, key)?).filter_map(one).collect()
+}
+
+impl Quotas<'_> {
+    /// Asks for the quotas of those who may have some.
+    pub(super) fn ask_unknown(&self, ask: &mut Pipeline, keyspace: &Keyspace) {
+        for (tenant, users) in &self.unknown {
+            let fields: Vec<_> = users.iter().map(|user| quota_field(Some(*user))).collect();
+            ask.cmd("HMGET").arg(keyspace.quota(tenant)).arg(fields);
+        }
+    }
+
+    /// Reads the answers. What the flush itself assigns is known already, and stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]
+    pub(super) fn read_unknown(
+        &mut self,
+        next: &mut impl FnMut() -> Value,
+        keyspace: &Keyspace,
+    ) -> Result<(), StoreError> {
+        for (tenant, users) in std::mem::take(&mut self.unknown) {
+            let known = self.tenants.entry(tenant).or_default();
+            for (user, read) in assignments(next(), &keyspace.quota(tenant), users.into_iter().map(Some))? {
+                known.entry(user).or_insert(read);
+            }
+        }
+        Ok(())
     }
 }
 
