@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::json;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -95,9 +96,25 @@ impl<T> Dated<T> {
 impl<T: Serialize> IntoResponse for Dated<T> {
     fn into_response(self) -> Response {
         let as_of = self.as_of.as_deref().and_then(|time| HeaderValue::from_str(time).ok());
-        let mut response = respond(&self.content, &self).into_response();
+        let mut response = self.respond().into_response();
         response.headers_mut().extend(as_of.map(|time| (HeaderName::from_static("indelible-as-of"), time)));
         response
+    }
+}
+
+impl<T: Serialize> Dated<T> {
+    /// What the tag is of is most of the answer, and is written once: one object goes on where the other ends.
+    fn respond(&self) -> Result<Response, Problem> {
+        let mut json = serde_json::to_vec(&self.content).map_err(Problem::internal)?;
+        let tag = tag(&json);
+        let age = json!({ "asOf": self.as_of, "lagSeconds": self.lag_seconds });
+        let age = serde_json::to_vec(&age).map_err(Problem::internal)?;
+        json.pop();
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        json.extend_from_slice(&age[1..]);
+        Ok(tagged(tag, json))
     }
 }
 
@@ -106,16 +123,24 @@ pub(super) fn rfc3339_ms(time: TimeMs) -> String {
     time.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// 200 with the answer, tagged by a hash of what counts as a change of it.
-pub(super) fn respond(tagged: &impl Serialize, answer: &impl Serialize) -> Result<Response, Problem> {
-    let tag = format!("W/\"{:032x}\"", xxh3_128(&serde_json::to_vec(tagged).map_err(Problem::internal)?));
+/// 200 with the answer, tagged by a hash of it.
+pub(super) fn respond(answer: &impl Serialize) -> Result<Response, Problem> {
     let json = serde_json::to_vec(answer).map_err(Problem::internal)?;
+    Ok(tagged(tag(&json), json))
+}
+
+/// The ETag of what counts as a change of an answer.
+fn tag(json: &[u8]) -> String {
+    format!("W/\"{:032x}\"", xxh3_128(json))
+}
+
+fn tagged(tag: String, json: Vec<u8>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "private, no-cache"),
         (header::VARY, "accept-encoding"),
     ];
-    Ok((headers, [(header::ETAG, tag)], json).into_response())
+    (headers, [(header::ETAG, tag)], json).into_response()
 }
 
 /// A layer: 304 instead of an answer that the caller has, as `if-none-match` names its ETag.

@@ -165,7 +165,7 @@ struct ApiDoc;
 #[utoipa::path(get, path = "/openapi.json", tag = "about", responses((status = 200, body = serde_json::Value), Others))]
 async fn openapi_json(_: Query<NoQuery>) -> Result<Response, Problem> {
     let description = openapi();
-    respond(&description, &description)
+    respond(&description)
 }
 
 /// The running program.
@@ -179,5 +179,5 @@ struct Version {
 #[utoipa::path(get, path = "/version", tag = "about", responses((status = 200, body = Version), Others))]
 async fn version(_: Query<NoQuery>) -> Result<Response, Problem> {
     let version = Version { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
-    respond(&version, &version)
+    respond(&version)
 }

@@ -135,7 +135,7 @@ pub(super) async fn prices(State(state): State<ApiState>, query: Query<PricesQue
         tolerance_floor: shown.tolerance_floor,
         prices: shown.prices.into_iter().map(Price::from).collect(),
     };
-    respond(&prices, &prices)
+    respond(&prices)
 }
 
 /// Requests of all tenants that gave another cost than the price table: what they gave was counted.
@@ -182,5 +182,5 @@ pub(super) async fn mismatches(State(state): State<ApiState>, query: Query<Month
     // Stable, and in the order of names before.
     models.sort_by_key(|model| std::cmp::Reverse(model.requests));
     let mismatches = Mismatches { month: month.to_string(), models };
-    respond(&mismatches, &mismatches)
+    respond(&mismatches)
 }

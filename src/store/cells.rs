@@ -38,11 +38,11 @@ pub const ABOUT: (&str, &str) = (
 );
 
 pub fn group_cell(group: &Group) -> String {
-    format!("{}|{}", encode(group.assistant.as_str()), encode(group.model.as_str()))
+    [&*encode(group.assistant.as_str()), "|", &*encode(group.model.as_str())].concat()
 }
 
 pub fn tool_cell(tool: &Tool) -> String {
-    format!("{TOOL}{}", encode(tool.as_str()))
+    [TOOL, &*encode(tool.as_str())].concat()
 }
 
 pub fn day_cell(day: u32) -> String {
