@@ -1,8 +1,7 @@
 //! The names that producers give: each its own type, so that no two can be swapped.
 
 use std::fmt;
-
-use smol_str::SmolStr;
+use std::sync::Arc;
 
 /// The longest id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 256;
@@ -67,7 +66,7 @@ macro_rules! id {
         ///
         /// 1 to 256 bytes of UTF-8 without control characters, compared byte for byte.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(SmolStr);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// # Errors

@@ -81,12 +81,12 @@ impl NanoDollars {
 /// Nano-dollars from cents as they are mostly written: up to 18 digits, up to 7 of them after a point.
 fn plain(text: &str) -> Option<i64> {
     let text = text.as_bytes();
-    let point = text.iter().position(|byte| *byte == b'.');
-    let (whole, fraction) = match point {
-        Some(point) => (&text[..point], &text[point + 1..]),
-        None => (text, &b"0"[..]),
+    let (whole, fraction) = match text.iter().position(|byte| *byte == b'.') {
+        Some(point) if point + 1 < text.len() => (&text[..point], &text[point + 1..]),
+        Some(_) => return None,
+        None => (text, &[][..]),
     };
-    if whole.is_empty() || fraction.is_empty() || fraction.len() > PLACES || text.len() > 18 {
+    if whole.is_empty() || fraction.len() > PLACES || text.len() > 18 {
         return None;
     }
     let digit = |value: i64, digit: &u8| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'));

@@ -10,6 +10,7 @@
 
 mod assigned;
 mod count;
+mod cursor;
 mod event;
 mod field;
 mod fields;
