@@ -24,16 +24,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "domain",
         ours: &[],
-        others: Others::Only(&[
-            "std",
-            "chrono",
-            "thiserror",
-            "xxhash_rust",
-            "siphasher",
-            "hashbrown",
-            "litemap",
-            "smol_str",
-        ]),
+        others: Others::Only(&["std", "chrono", "thiserror", "xxhash_rust", "siphasher", "hashbrown", "litemap"]),
     },
     Layer {
         name: "pricing",
