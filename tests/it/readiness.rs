@@ -85,7 +85,7 @@ fn redis_stands_still_until_kafka_puts_the_worker_out_of_its_group() {
     deployment.await_counted();
     deployment.redis.process().expect("a running Redis").stop();
     // More than the worker holds: then it no longer polls.
-    flood(&deployment.topic, 80_000, |number| (Some((number % 3) as i32), "k".to_owned(), line(number + 1)));
+    flood(&deployment.topic, 200_000, |number| (Some((number % 3) as i32), "k".to_owned(), line(number + 1)));
     running.await_red("redis is not reachable");
     let kafka = Kafka::shared().admin().inner();
     let group = format!("{}.group", deployment.topic);
@@ -97,7 +97,7 @@ fn redis_stands_still_until_kafka_puts_the_worker_out_of_its_group() {
     deployment.redis.process().expect("a stopped Redis").cont();
     deployment.await_counted();
     running.await_green();
-    assert_eq!(running.get("/v1/tenants/acme/stats").json()["allTime"]["requests"], 80_001);
+    assert_eq!(running.get("/v1/tenants/acme/stats").json()["allTime"]["requests"], 200_001);
 }
 
 #[test]
