@@ -210,7 +210,9 @@ fn charge(cost: i64, markup: i64) -> Option<NanoDollars> {
 /// What a model's mismatches of a month come to, as a cell: requests, given and expected nano-dollars.
 pub fn mismatch_cell(model: &Model, sum: &Mismatch) -> (String, String) {
     let Mismatch { requests, given, expected } = *sum;
-    (encode(model.as_str()).into_owned(), numbers(&[requests, given.0, expected.0]))
+    let mut text = Vec::new();
+    write_numbers(&[requests, given.0, expected.0], &mut text);
+    (encode(model.as_str()).into_owned(), String::from_utf8(text).unwrap_or_default())
 }
 
 /// # Errors
@@ -222,12 +224,6 @@ pub fn read_mismatch(name: &str, text: &str) -> Result<(Model, Mismatch), Damage
         Some((Model::new(&decode(name)?).ok()?, Mismatch { requests, given, expected }))
     };
     read().ok_or_else(|| Damage(format!("the cell {name:?} holds {text:?}")))
-}
-
-fn numbers(all: &[i64]) -> String {
-    let mut text = Vec::new();
-    write_numbers(all, &mut text);
-    String::from_utf8(text).unwrap_or_default()
 }
 
 fn write_numbers(all: &[i64], text: &mut Vec<u8>) {

@@ -74,14 +74,6 @@ pub(super) struct Ask<'f> {
     mismatches: AskMismatches<'f>,
 }
 
-/// Where the users go of a tenant that has no room for more.
-struct Crowd {
-    /// Of the users of its month.
-    key: String,
-    tenant: TenantId,
-    month: Month,
-}
-
 /// What was found, until it is known what those share who have no month of their own, and who has a quota of their own.
 pub(super) struct Halfway<'f> {
     /// As they are stored, of each stretch.
@@ -153,18 +145,16 @@ impl Halfway<'_> {
     /// What must still be read; mostly nothing.
     pub(super) fn second(&self) -> Pipeline {
         let mut ask = pipe();
-        for crowd in self.crowds() {
-            ask.cmd("HGET").arg(crowd.key).arg(UserId::other().as_str());
+        for part in self.crowded() {
+            ask.cmd("HGET").arg(&part.users_key).arg(UserId::other().as_str());
         }
         self.quotas.ask_unknown(&mut ask, self.rules.keyspace);
         ask
     }
 
-    fn crowds(&self) -> Vec<Crowd> {
-        let full = self.parts.iter().filter(|(_, found)| found.is_crowded(self.rules.caps));
-        let crowd =
-            |part: &Part<'_>| Crowd { key: part.users_key.clone(), tenant: part.tenant.clone(), month: part.month };
-        full.map(|(part, _)| crowd(part)).collect()
+    /// Tenants that have no room for more users.
+    fn crowded(&self) -> impl Iterator<Item = &Part<'_>> {
+        self.parts.iter().filter(|(_, found)| found.is_crowded(self.rules.caps)).map(|(part, _)| part)
     }
 
     /// Adds the flush to what was found. `answers` are those to [`Self::second`].
@@ -175,11 +165,11 @@ impl Halfway<'_> {
         let mut answers = answers.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let mut common = BTreeMap::new();
-        for crowd in self.crowds() {
-            let text: Option<String> = read(next(), &crowd.key)?;
+        for Part { tenant, month, users_key, .. } in self.crowded() {
+            let text: Option<String> = read(next(), users_key)?;
             let sums = text.map_or(Ok(MonthSums::default()), |text| cells::from_text(&text));
-            let sums = sums.map_err(|Damage(what)| corrupt(&crowd.key, what))?;
-            common.insert((crowd.tenant, crowd.month), sums);
+            let sums = sums.map_err(|Damage(what)| corrupt(users_key, what))?;
+            common.insert(((*tenant).clone(), *month), sums);
         }
         self.quotas.read_unknown(&mut next, self.rules.keyspace)?;
         let Self { rules, quotas, bucket, .. } = self;

@@ -46,18 +46,10 @@ const RESERVED: &AsciiSet = &CONTROLS
 
 /// Which bytes stand for themselves.
 const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x21;
+    let (mut plain, mut byte) = ([false; 256], 0x21);
     while byte < 0x7f {
-        let reserved = b"%:|{}\"'*?[]\\";
-        let mut at = 0;
-        plain[byte] = true;
-        while at < reserved.len() {
-            if reserved[at] as usize == byte {
-                plain[byte] = false;
-            }
-            at += 1;
-        }
+        plain[byte as usize] =
+            !matches!(byte, b'%' | b':' | b'|' | b'{' | b'}' | b'"' | b'\'' | b'*' | b'?' | b'[' | b']' | b'\\');
         byte += 1;
     }
     plain

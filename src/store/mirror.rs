@@ -52,11 +52,6 @@ impl Mirror {
         self.0.retain(|generation, _| stored.extent(*generation).ids > 0);
     }
 
-    /// Bytes that the copies take.
-    pub fn size(&self) -> usize {
-        self.0.values().map(|copied| copied.entries.allocation_size()).sum()
-    }
-
     /// Those that are known, wherever the same id may stand: in its own window, whatever its neighbours in the flush.
     pub fn repeats(&self, seen: &[SeenId], window_ms: i64) -> Vec<Repeat> {
         let known = |(index, seen): (usize, &SeenId)| {

@@ -38,21 +38,19 @@ impl RedisLedger {
             if mirror.extent(generation).ids > extent.ids {
                 mirror.forget(generation);
             }
-            let had = mirror.extent(generation).ids;
-            if let Err(error) = self.read_log(flush.bucket, generation, had..extent.ids, mirror).await? {
-                mirror.forget(generation);
-                return Ok(Err(error));
-            }
-            if mirror.extent(generation) != extent {
-                // What was copied before is of another log: Redis went back in time. Once more, from the start.
-                mirror.forget(generation);
-                if let Err(error) = self.read_log(flush.bucket, generation, 0..extent.ids, mirror).await? {
+            // Twice: what was copied before may be of another log, since Redis went back in time.
+            for _ in 0..2 {
+                let had = mirror.extent(generation).ids;
+                if let Err(error) = self.read_log(flush.bucket, generation, had..extent.ids, mirror).await? {
                     mirror.forget(generation);
                     return Ok(Err(error));
                 }
+                if mirror.extent(generation) == extent {
+                    break;
+                }
+                mirror.forget(generation);
             }
             if mirror.extent(generation) != extent {
-                mirror.forget(generation);
                 let key = self.frame.keyspace.seen(flush.bucket, generation, 0);
                 let detail = "this log of seen ids, with its chunks, does not hold what the bucket's state tells of it";
                 return Ok(Err(StoreError::Corrupt { key, detail: detail.to_owned() }));
