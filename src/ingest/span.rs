@@ -50,19 +50,22 @@ impl Span {
     /// with its last part alone how far the log is.
     pub fn cut(portions: Vec<Portion>, most: usize) -> Vec<Self> {
         let (mut spans, mut span, mut room) = (Vec::new(), Self { portions: Vec::new() }, most);
-        for mut portion in portions {
-            if span.portions.len() >= CALL_PARTITIONS {
+        for Portion { partition, mut from, to, log_time, events } in portions {
+            let (mut left, mut events) = (events.len(), events.into_iter());
+            while left > room || span.portions.len() >= CALL_PARTITIONS {
+                // One after the other, each moved once: a bucket may have many spans of a partition.
+                let some: Vec<_> = events.by_ref().take(room).collect();
+                left -= some.len();
+                if let Some(end) = some.last().map(Accepted::position) {
+                    let (partition, log_time) = (partition.clone(), TimeMs(0));
+                    span.portions.push(Portion { partition, from, to: end, log_time, events: some });
+                    from = Some(end);
+                }
                 spans.push(std::mem::replace(&mut span, Self { portions: Vec::new() }));
                 room = most;
             }
-            while portion.events.len() > room {
-                let (first, rest) = portion.split(room);
-                span.portions.extend(first);
-                spans.push(std::mem::replace(&mut span, Self { portions: Vec::new() }));
-                (portion, room) = (rest, most);
-            }
-            room -= portion.events.len();
-            span.portions.push(portion);
+            room -= left;
+            span.portions.push(Portion { partition, from, to, log_time, events: events.collect() });
         }
         spans.push(span);
         spans.retain(|span| !span.portions.is_empty());
@@ -139,20 +142,6 @@ impl Span {
 }
 
 impl Portion {
-    /// The first `count` events, if there are to be any, and the rest.
-    fn split(mut self, count: usize) -> (Option<Self>, Self) {
-        let later = self.events.split_off(count);
-        let Some(end) = self.events.last().map(Accepted::position) else {
-            return (None, Self { events: later, ..self });
-        };
-        let partition = self.partition.clone();
-        let first = Self { partition, from: self.from, to: end, log_time: TimeMs(0), events: self.events };
-        (
-            Some(first),
-            Self { partition: self.partition, from: Some(end), to: self.to, log_time: self.log_time, events: later },
-        )
-    }
-
     fn stretch(&self, prices: Option<&Arc<str>>) -> Stretch {
         let requests = self.events.iter().filter(|accepted| matches!(accepted.event.body, Body::Usage(_)));
         let priced = |version: &Arc<str>| Priced {
