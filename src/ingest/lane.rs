@@ -61,6 +61,10 @@ pub struct Lane {
     last_progress: Instant,
     /// Kafka's end of the partition when last asked.
     end: Option<Offset>,
+    /// When Kafka last said it.
+    heard: Instant,
+    /// Since when the client does not find its leader.
+    lost: Option<Instant>,
 }
 
 /// What leaves a lane, to be flushed together with what leaves others.
@@ -102,6 +106,8 @@ impl Lane {
             last_beat: None,
             last_progress: now,
             end: None,
+            heard: now,
+            lost: None,
         }
     }
 
@@ -190,7 +196,7 @@ impl Lane {
             // What was not behind could not make progress.
             self.last_progress = now;
         }
-        self.end = Some(end);
+        (self.end, self.heard, self.lost) = (Some(end), now, None);
         if self.taken() >= end && self.unverified.is_empty() {
             self.log_time = self.log_time.max(asked);
         }
@@ -232,6 +238,25 @@ impl Lane {
     /// How long there has been lag without a watermark that moved.
     pub fn stalled_for(&self, now: Instant) -> Duration {
         if self.lag() == 0 { Duration::ZERO } else { now.saturating_duration_since(self.last_progress) }
+    }
+
+    /// Somebody leads the partition, and the client does not know who.
+    pub fn note_lost(&mut self, now: Instant) {
+        self.lost.get_or_insert(now);
+    }
+
+    pub fn lost_for(&self, now: Instant) -> Duration {
+        self.lost.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// How long Kafka has not said where the partition ends.
+    pub fn unheard_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
+    }
+
+    /// How long nothing has come of it, although Kafka holds more.
+    pub fn starves_for(&self, now: Instant) -> Duration {
+        if self.is_idle() { self.stalled_for(now) } else { Duration::ZERO }
     }
 
     /// Whether Kafka holds much more than was read.

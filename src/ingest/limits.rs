@@ -30,7 +30,7 @@ pub struct Limits {
     pub retry: (Duration, Duration),
     /// Lag without progress for this long is not ready.
     pub stall: Duration,
-    /// Lag without progress for this long, and nothing in the way that is known of: the session is begun anew.
+    /// Kafka holds records and gives none for this long, with room for them: the session is begun anew.
     pub stuck: Duration,
     /// A revoked partition's batch is given this long to end.
     pub revoke: Duration,
@@ -54,7 +54,7 @@ impl Limits {
         probe: Duration::from_secs(1),
         retry: (Duration::from_millis(50), Duration::from_secs(2)),
         stall: Duration::from_secs(30),
-        stuck: Duration::from_secs(90),
+        stuck: Duration::from_secs(30),
         revoke: Duration::from_secs(10),
         ask_kafka: Duration::from_secs(10),
     };

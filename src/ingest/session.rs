@@ -26,7 +26,7 @@ use super::dead_letter::DeadLetters;
 use super::failure::Failure;
 use super::job::Landing;
 use super::lane::{Lane, Taken};
-use super::probe;
+use super::probe::{self, Ends};
 use super::record::{Chunk, Record};
 use super::source::{Source, SourceEvent};
 use super::start::start;
@@ -47,7 +47,7 @@ type Job = (Vec<TopicPartition>, Result<Landing, Failure>);
 struct Probed {
     /// When it was asked.
     asked: TimeMs,
-    ends: Result<Vec<(TopicPartition, Offset)>, String>,
+    ends: Result<Ends, String>,
     checked: Result<(), StoreError>,
 }
 
@@ -66,10 +66,10 @@ pub(super) struct Session<'w, L, D> {
     look_backs: JoinSet<Looked>,
     looked_at: Option<TopicPartition>,
     next_probe: Instant,
-    /// When Kafka last said where its partitions end.
-    heard: Instant,
     /// What the client has complained of since.
     trouble: Option<String>,
+    /// When there was last no room for more records.
+    was_full: Instant,
     /// Of all our topics, assigned to whomever.
     partitions: usize,
     /// Whether the group has given us an assignment, be it an empty one.
@@ -91,8 +91,8 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             look_backs: JoinSet::new(),
             looked_at: None,
             next_probe: clock::instant(),
-            heard: clock::instant(),
             trouble: None,
+            was_full: clock::instant(),
             partitions: 0,
             joined: false,
         }
@@ -108,6 +108,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             }
             let idle = self.next_due(now);
             let takes_more = !self.is_full();
+            if !takes_more {
+                self.was_full = now;
+            }
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
@@ -335,13 +338,15 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     fn note_ends(&mut self, answer: Result<Probed, JoinError>) -> Result<(), Failure> {
         let Probed { asked, ends, checked } = answer.map_err(|error| Failure::Defect(format!("a probe ({error})")))?;
         match ends {
-            Ok(ends) => {
-                self.heard = clock::instant();
+            Ok(Ends { known, lost }) => {
                 self.trouble = None;
-                for (partition, end) in ends {
-                    if let Some(lane) = self.lanes.get_mut(&partition) {
-                        lane.note_end(end, asked, clock::instant());
-                    }
+                let now = clock::instant();
+                for (partition, end) in known {
+                    self.lanes.get_mut(&partition).into_iter().for_each(|lane| lane.note_end(end, asked, now));
+                }
+                for partition in lost {
+                    tracing::warn!(%partition, "the client does not know who leads it, and somebody does");
+                    self.lanes.get_mut(&partition).into_iter().for_each(|lane| lane.note_lost(now));
                 }
             }
             Err(why) => tracing::warn!(why, "kafka did not say where its partitions end"),

@@ -46,13 +46,20 @@ impl Surveyed {
 /// # Errors
 /// A sentence that says why Kafka did not answer.
 pub async fn survey(kafka: &ClientConfig, topics: &[String], buckets: &[BucketState]) -> Result<Vec<Surveyed>, String> {
-    let client: Arc<BaseConsumer> = Arc::new(kafka.create().map_err(|error| error.to_string())?);
+    let client: Arc<BaseConsumer> = Arc::new(quiet(kafka).create().map_err(|error| error.to_string())?);
     let partitions = probe::partitions(Arc::clone(&client), topics.to_vec(), PATIENCE).await?;
     let asked = stream::iter(partitions).map(|partition| look_at(kafka, Arc::clone(&client), partition, buckets));
     let surveyed = asked.buffered(AT_ONCE).try_collect().await;
     // Its end may block, and nothing depends on it.
     drop(tokio::task::spawn_blocking(move || drop(client)));
     surveyed
+}
+
+/// A client that only asks has no statistics to tell.
+fn quiet(kafka: &ClientConfig) -> ClientConfig {
+    let mut config = kafka.clone();
+    config.set("statistics.interval.ms", "0");
+    config
 }
 
 async fn look_at(
@@ -112,7 +119,8 @@ pub(super) async fn fingerprints(
     offsets: Vec<Offset>,
 ) -> Result<BTreeMap<Offset, Fingerprint>, String> {
     // Its own client: an assignment is the client's, and other partitions are being asked about.
-    let config = ClientConfig::set(&mut kafka.clone(), "enable.partition.eof", "true").clone();
+    let mut config = quiet(kafka);
+    config.set("enable.partition.eof", "true");
     let client: Arc<BaseConsumer> = Arc::new(config.create().map_err(|error| error.to_string())?);
     probe::ask(client, PATIENCE.saturating_mul(3), move |client| {
         let mut found = BTreeMap::new();

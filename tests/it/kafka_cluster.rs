@@ -6,11 +6,11 @@ use crate::support::kafka_cluster::{BROKERS, KafkaCluster};
 use crate::support::rounds::Rounds;
 use crate::support::wait::{START, eventually};
 
-/// One test for all: a start of three brokers is most of its time.
+/// One test for both: a start of three brokers is most of its time.
 #[test]
 fn brokers_that_are_lost_and_come_back_cost_no_event() {
     let (mut kafka, deployment) = (KafkaCluster::start(), Deployment::new(3));
-    kafka.create_topic(&deployment.topic, deployment.partitions);
+    kafka.create_topic(&deployment.topic, deployment.partitions, 3);
     let group = format!("{}.group", deployment.topic);
     let deployment = deployment.set("INDELIBLE_KAFKA_BROKERS", &kafka.bootstrap());
     let (running, rounds) = (deployment.serve(), Rounds::default());
@@ -31,4 +31,22 @@ fn brokers_that_are_lost_and_come_back_cost_no_event() {
     });
     rounds.check(&running);
     eventually(START, "/readyz to be green", || running.is_ready().then_some(()));
+    drop(running);
+    a_broker_is_taken_for_dead_and_goes_on(&mut kafka);
+}
+
+/// Its partitions have no leader meanwhile, and all connections outlast that: a client may never find back to them.
+fn a_broker_is_taken_for_dead_and_goes_on(kafka: &mut KafkaCluster) {
+    let deployment = Deployment::new(3);
+    kafka.create_topic(&deployment.topic, deployment.partitions, 1);
+    let deployment = deployment.set("INDELIBLE_KAFKA_BROKERS", &kafka.bootstrap());
+    let (running, rounds) = (deployment.serve(), Rounds::default());
+    rounds.send(&deployment);
+    rounds.check(&running);
+    kafka.freeze(0);
+    running.await_red("kafka");
+    kafka.thaw(0);
+    rounds.send(&deployment);
+    rounds.check(&running);
+    running.await_green();
 }

@@ -15,27 +15,36 @@ impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
     pub(super) fn say_how_it_is(&self, now: Instant) {
         let (latch, tools) = (&self.worker.latch, &self.worker.tools);
         let stalled = self.lanes.values().find(|lane| lane.stalled_for(now) > tools.limits.stall);
-        match (tools.trouble.get(), stalled) {
-            (Some(trouble), _) => latch.not_ready(format!("makes no progress: {trouble}")),
-            (None, Some(lane)) => latch.not_ready(format!(
+        let unheard = self.lanes.values().find(|lane| lane.unheard_for(now) > tools.limits.stall);
+        match (tools.trouble.get(), stalled, unheard) {
+            (Some(trouble), ..) => latch.not_ready(format!("makes no progress: {trouble}")),
+            (_, Some(lane), _) => latch.not_ready(format!(
                 "makes no progress: {} is {} records behind and no watermark has moved for {} s",
                 lane.partition,
                 lane.lag(),
                 lane.stalled_for(now).as_secs()
             )),
-            (None, None) if now.saturating_duration_since(self.heard) > tools.limits.stall => {
-                let why = self.trouble.as_deref().unwrap_or("no answer");
-                latch.not_ready(format!("has not heard from kafka for a while ({why}), and does not know its lag"));
+            (.., Some(lane)) => {
+                let (partition, why) = (&lane.partition, self.trouble.as_deref().unwrap_or("no answer"));
+                latch.not_ready(format!("has not heard from kafka of {partition} ({why}), and does not know its lag"));
             }
-            (None, None) if self.joined => latch.ready(now, RENEW),
-            (None, None) => {}
+            _ if self.joined => latch.ready(now, RENEW),
+            _ => {}
         }
     }
 
-    /// The library may hang in a rebalance, and then gives no records and no error.
+    /// The library may hang in a rebalance, or not find back to a partition that had no leader for a while (librdkafka
+    /// 5430, 5593), and then gives no records and no error. Only a new client helps.
     pub(super) fn refuse_to_be_stuck(&self, now: Instant) -> Result<(), Failure> {
         let (tools, stuck) = (&self.worker.tools, self.worker.tools.limits.stuck);
-        match self.lanes.values().find(|lane| lane.stalled_for(now) > stuck && tools.trouble.get().is_none()) {
+        if let Some(lane) = self.lanes.values().find(|lane| lane.lost_for(now) > stuck) {
+            return Err(Failure::Kafka(format!("its client does not know who leads {}", lane.partition)));
+        }
+        let was_full = now.saturating_duration_since(self.was_full) <= stuck;
+        if was_full || tools.trouble.get().is_some() {
+            return Ok(());
+        }
+        match self.lanes.values().find(|lane| lane.starves_for(now) > stuck) {
             Some(lane) => Err(Failure::Kafka(format!("it has given no records of {} for {stuck:?}", lane.partition))),
             None => Ok(()),
         }

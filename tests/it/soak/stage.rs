@@ -28,8 +28,8 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn set() -> Self {
         let kafka = KafkaCluster::start();
-        kafka.create_topic(TOPIC, PARTITIONS);
-        kafka.create_topic(NOTICES, 1);
+        kafka.create_topic(TOPIC, PARTITIONS, 3);
+        kafka.create_topic(NOTICES, 1, 3);
         Self { kafka, redis: RedisCluster::behind_proxies() }
     }
 

@@ -62,8 +62,11 @@ impl KafkaCluster {
         bootstrap(&self.brokers)
     }
 
-    pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(3));
+    /// Each record is kept by so many brokers.
+    pub(crate) fn create_topic(&self, name: &str, partitions: i32, copies: i32) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
+        // A record must be written although another copy is behind.
+        let topic = if copies == 1 { topic.set("min.insync.replicas", "1") } else { topic };
         let options = AdminOptions::new().operation_timeout(Some(START));
         for result in block_on(self.admin.create_topics([&topic], &options)).expect("the brokers answer") {
             result.expect("the topic is new");
@@ -89,6 +92,26 @@ impl KafkaCluster {
     pub(crate) fn restart(&mut self, broker: usize) {
         let broker = &mut self.brokers[broker];
         broker.process = Some(spawn(broker.dir.path(), JAVA));
+        self.await_whole();
+    }
+
+    /// It stands still until the others take it for dead. What no other has a copy of is without a leader.
+    pub(crate) fn freeze(&mut self, broker: usize) {
+        self.brokers[broker].process.iter_mut().for_each(Child::stop);
+        eventually(SETTLE, "the broker to be taken for dead", || {
+            let metadata = self.admin.inner().fetch_metadata(None, Duration::from_secs(5)).ok()?;
+            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            partitions.any(|found| found.leader() < 0).then_some(())
+        });
+    }
+
+    /// It goes on, with its connections as they were.
+    pub(crate) fn thaw(&mut self, broker: usize) {
+        self.brokers[broker].process.iter_mut().for_each(Child::cont);
+        self.await_whole();
+    }
+
+    fn await_whole(&mut self) {
         eventually(SETTLE, "every replica to be in sync", || {
             let exited = self.brokers.iter_mut().find_map(|broker| broker.process.as_mut()?.exited());
             assert!(exited.is_none(), "a broker ended by itself: {exited:?}");

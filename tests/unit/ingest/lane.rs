@@ -75,3 +75,22 @@ fn what_is_counted_again_is_of_the_log_time_that_it_was_and_no_id_is_of_an_earli
     // A reader of the bucket that is behind must not be told that it is as fresh as the others.
     assert_eq!(departure.log_time, TimeMs(START_MS + 5_000));
 }
+
+#[test]
+fn a_lane_says_how_long_it_has_been_without_answer_leader_and_records() {
+    let (mut lane, start) = (lane(bucket("acme")), clock::instant());
+    let after = |seconds| start + Duration::from_secs(seconds);
+    let of = |lane: &Lane, seconds| {
+        let now = after(seconds);
+        [lane.unheard_for(now), lane.lost_for(now), lane.starves_for(now)].map(|time| time.as_secs())
+    };
+    lane.note_end(Offset(0), TimeMs(START_MS), start);
+    assert_eq!(of(&lane, 9), [9, 0, 0], "nothing is to come");
+    lane.note_lost(after(3));
+    lane.note_lost(after(5));
+    assert_eq!(of(&lane, 9), [9, 6, 0]);
+    lane.note_end(Offset(9), TimeMs(START_MS), after(10));
+    assert_eq!(of(&lane, 14), [4, 0, 4], "it was not behind until then");
+    take(&mut lane, 0, "acme");
+    assert_eq!(of(&lane, 14), [4, 0, 0], "a record is waiting");
+}
