@@ -195,12 +195,15 @@ fn tell(
 }
 
 /// How a consumer is set where INDELIBLE_KAFKA_PROPERTIES does not say otherwise.
-const PREFERRED: [(&str, &str); 8] = [
+const PREFERRED: [(&str, &str); 9] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("queued.max.messages.kbytes", "8192"),
     // Of each partition at once, still compressed: what it holds counts as one piece, however much that is.
     ("fetch.message.max.bytes", "131072"),
-    ("fetch.wait.max.ms", "50"),
+    // Of so much the broker answers at once, and otherwise after a while with what there is: a fetch for each batch of a
+    // producer costs both sides more than all else that they do for its records.
+    ("fetch.min.bytes", "32768"),
+    ("fetch.wait.max.ms", "25"),
     // Of a full queue: the library's own second is far longer than it takes to empty it.
     ("fetch.queue.backoff.ms", "10"),
     ("topic.metadata.refresh.interval.ms", "10000"),

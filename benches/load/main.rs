@@ -43,6 +43,7 @@ mod usage;
 mod visible;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -64,6 +65,9 @@ struct Options {
     /// Of the skewed backlog.
     #[arg(long)]
     events: Option<u64>,
+    /// Of the steady load.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Ids that are stored when memory is measured.
     #[arg(long)]
     seen_ids: Option<u64>,
@@ -86,6 +90,7 @@ impl Options {
         let size = if self.small { Size::small() } else { Size::full() };
         Size {
             skewed: self.events.unwrap_or(size.skewed),
+            steady: self.seconds.map_or(size.steady, Duration::from_secs),
             ids: self.seen_ids.unwrap_or(size.ids),
             restart: self.restart_events.or(size.restart),
             ..size

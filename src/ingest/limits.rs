@@ -44,7 +44,7 @@ impl Limits {
         // The client may hand over one partition for a long time before it goes on to the next.
         batch_events: 49_152,
         batch_bytes: 24 << 20,
-        batch_age: Duration::from_millis(20),
+        batch_age: Duration::from_millis(40),
         backlog_age: Duration::from_millis(500),
         backlog: 8192,
         held_bytes: 48 << 20,

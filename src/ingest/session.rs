@@ -41,7 +41,12 @@ const CLOSE: Duration = Duration::from_secs(30);
 const PROBES_PER_CHECK: u32 = 10;
 
 /// Batches that were seen to their end.
-type Job = (Vec<TopicPartition>, Result<Landing, Failure>);
+struct Job {
+    partitions: Vec<TopicPartition>,
+    /// Whether they were those of all lanes that could go together.
+    convoy: bool,
+    landed: Result<Landing, Failure>,
+}
 
 /// What was asked of Kafka and the store in passing.
 struct Probed {
@@ -58,6 +63,8 @@ pub(super) struct Session<'w, L, D> {
     lanes: BTreeMap<TopicPartition, Lane>,
     /// Batches on their way, with the bytes that each holds.
     jobs: JoinSet<Job>,
+    /// How many of them are convoys.
+    convoys: usize,
     in_flight_bytes: BTreeMap<TopicPartition, usize>,
     /// By bucket: seen ids that its next call may drop.
     expire: BTreeMap<Bucket, Expired>,
@@ -84,6 +91,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             source,
             lanes: BTreeMap::new(),
             jobs: JoinSet::new(),
+            convoys: 0,
             in_flight_bytes: BTreeMap::new(),
             expire: BTreeMap::new(),
             probe: JoinSet::new(),
@@ -294,13 +302,14 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     /// Whether reading must wait for a flush to end.
     fn is_full(&self) -> bool {
         let limits = &self.worker.tools.limits;
-        let overfull = |lane: &Lane| lane.in_flight && lane.waiting.is_full(limits);
+        let overfull = |lane: &Lane| !self.may_depart(lane) && lane.waiting.is_full(limits);
         self.held_bytes() >= limits.held_bytes || self.lanes.values().any(overfull)
     }
 
     fn next_due(&self, now: Instant) -> Duration {
         let age = self.batch_age();
-        let due = self.lanes.values().filter_map(|lane| lane.due_in(now, &self.worker.tools.limits, age));
+        let lanes = self.lanes.values().filter(|lane| self.may_depart(lane));
+        let due = lanes.filter_map(|lane| lane.due_in(now, &self.worker.tools.limits, age));
         due.min().unwrap_or(RENEW).min(self.next_probe.saturating_duration_since(now))
     }
 

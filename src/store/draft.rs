@@ -20,6 +20,7 @@ use crate::quota::plans::Plans;
 
 use super::args::Args;
 use super::cells::{self, Damage};
+use super::kept::{After, Kept};
 use super::keys::{Keyspace, watermark_field};
 use super::reply::{corrupt, read};
 use super::seen_log::Logs;
@@ -44,6 +45,8 @@ pub struct Draft {
     pub capped: Capped,
     /// Those that were put into the outbox.
     pub notices: usize,
+    /// The months as they are then.
+    pub after: After,
 }
 
 /// Fields of a hash that are written.
@@ -88,13 +91,14 @@ pub(super) struct Halfway<'f> {
 }
 
 impl<'f> Ask<'f> {
-    pub(super) fn of(flush: &'f Flush, rules: Rules<'f>) -> Self {
+    /// Asks for what is not known already; what is known is used up.
+    pub(super) fn of(flush: &'f Flush, rules: Rules<'f>, known: &mut Kept) -> Self {
         Self {
             rules,
             bucket: flush.bucket,
             state: rules.keyspace.state(flush.bucket),
             watermarks: flush.stretches.iter().map(|stretch| watermark_field(&stretch.partition)).collect(),
-            parts: Part::all(&flush.delta, rules.keyspace),
+            parts: Part::all(&flush.delta, rules.keyspace, known),
             quotas: AskQuotas::of(&flush.delta, rules.watched.is_some()),
             mismatches: AskMismatches::of(flush),
         }
@@ -125,8 +129,8 @@ impl<'f> Ask<'f> {
         };
         let watermarks = state.map(position).collect::<Result<_, _>>()?;
         let mut parts = Vec::with_capacity(self.parts.len());
-        for part in self.parts {
-            let found = Found::read(&part, &mut next)?;
+        for mut part in self.parts {
+            let found = Found::read(&mut part, &mut next)?;
             parts.push((part, found));
         }
         let (keyspace, caps) = (self.rules.keyspace, self.rules.caps);

@@ -10,6 +10,7 @@ pub mod cells;
 pub mod draft;
 mod fault;
 mod freshness;
+pub mod kept;
 pub mod keys;
 pub mod link;
 pub mod mirror;

@@ -16,6 +16,7 @@ use crate::domain::seen::Expired;
 
 use super::call::{Call, Frame, MOST_EVENTS, MOST_STRETCHES};
 use super::draft::{Ask, Draft, Halfway, Rules};
+use super::kept::{After, Kept};
 use super::keys::{self, Keyspace};
 use super::link::{Link, is_no_script};
 use super::mirror::Mirror;
@@ -41,18 +42,24 @@ pub struct RedisLedger {
     stamps: Stamps,
     /// Whose thresholds are watched; none where nobody is to be told.
     watched: Option<Arc<ArcSwap<Plans>>>,
-    /// By bucket: what is known of its ids. Two flushes of this process would only get into each other's way, so whoever
-    /// applies one holds it.
-    mirrors: Vec<Mutex<Mirror>>,
+    /// By bucket. Two flushes of this process would only get into each other's way, so whoever applies one holds it.
+    known: Vec<Mutex<Known>>,
+}
+
+/// What this worker knows of a bucket.
+#[derive(Debug, Default)]
+struct Known {
+    ids: Mirror,
+    months: Kept,
 }
 
 impl RedisLedger {
     pub fn new(link: Arc<Link>, keyspace: Keyspace, retention: Retention, group: &str) -> Self {
         let namespace = Namespace::new(Arc::clone(&link), keyspace.clone(), group);
         let frame = Frame { keyspace, retention, caps: Caps::STANDARD };
-        let mirrors = Bucket::all().map(|_| Mutex::default()).collect();
+        let known = Bucket::all().map(|_| Mutex::default()).collect();
         let stamps = Stamps::default();
-        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, watched: None, mirrors }
+        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, watched: None, known }
             .with_script(APPLY)
     }
 
@@ -101,11 +108,12 @@ impl RedisLedger {
     /// # Errors
     /// [`StoreError`]
     pub async fn prepare_call(&self, flush: &Flush) -> Result<Result<(Call, Noted), Outcome>, StoreError> {
-        let mut mirror = self.mirrors[flush.bucket.index()].lock().await;
-        self.prepare(flush, &mut mirror).await
+        let mut known = self.known[flush.bucket.index()].lock().await;
+        let prepared = self.prepare(flush, &mut known).await?;
+        Ok(prepared.map(|Ready { call, noted, .. }| (call, noted)))
     }
 
-    async fn prepare(&self, flush: &Flush, mirror: &mut Mirror) -> Result<Result<(Call, Noted), Outcome>, StoreError> {
+    async fn prepare(&self, flush: &Flush, known: &mut Known) -> Result<Result<Ready, Outcome>, StoreError> {
         if flush.seen.len() > MOST_EVENTS || flush.stretches.len() > MOST_STRETCHES {
             return Ok(Err(Outcome::TooLarge));
         }
@@ -113,46 +121,46 @@ impl RedisLedger {
         if flush.seen.is_empty() {
             // Nothing is added, so nothing that is stored matters.
             let call = Call::of(flush, &Draft::default(), &self.frame, &next_stamp);
-            return Ok(Ok((call, Noted::default())));
+            return Ok(Ok(Ready { call, noted: Noted::default(), stamp: String::new(), after: After::default() }));
         }
         let plans = self.watched.as_ref().map(|plans| plans.load());
         let watched = plans.as_ref().map(|plans| &***plans);
         let rules = Rules { keyspace: &self.frame.keyspace, caps: &self.frame.caps, watched };
-        let found = self.ask(flush, rules, mirror).await?;
+        let found = self.ask(flush, rules, known).await?;
         if found.has_moved(flush) {
             return Ok(Err(Outcome::Moved(found.watermarks)));
         }
-        let repeats = mirror.repeats(&flush.seen, self.frame.retention.seen_ms);
+        let repeats = known.ids.repeats(&flush.seen, self.frame.retention.seen_ms);
         if !repeats.is_empty() {
             return Ok(Err(Outcome::Repeated(repeats)));
         }
         let second = found.second();
         let answers = if second.is_empty() { Vec::new() } else { self.link.pipeline(&second).await? };
-        let draft = found.add(answers)?;
+        let mut draft = found.add(answers)?;
         if draft.overflows {
             return Ok(Err(Outcome::TooLarge));
         }
         let noted = Noted { capped: draft.capped, notices: draft.notices };
-        Ok(Ok((Call::of(flush, &draft, &self.frame, &next_stamp), noted)))
+        let (call, after) = (Call::of(flush, &draft, &self.frame, &next_stamp), std::mem::take(&mut draft.after));
+        Ok(Ok(Ready { call, noted, stamp: next_stamp, after }))
     }
 
     /// What is stored of all that the flush adds to, with a copy of the bucket's ids that is one.
-    async fn ask<'f>(
-        &self,
-        flush: &'f Flush,
-        rules: Rules<'f>,
-        mirror: &mut Mirror,
-    ) -> Result<Halfway<'f>, StoreError> {
+    async fn ask<'f>(&self, flush: &'f Flush, rules: Rules<'f>, known: &mut Known) -> Result<Halfway<'f>, StoreError> {
         let mut damaged: Option<(String, StoreError)> = None;
         for _ in 0..MOST_READINGS {
-            let ask = Ask::of(flush, rules);
+            let ask = Ask::of(flush, rules, &mut known.months);
             let answers = self.link.pipeline(&ask.pipeline()).await?;
             let found = ask.read(answers)?;
             if found.has_moved(flush) {
                 // Nothing will be added, and the logs may be those of a time that this worker knows nothing of.
                 return Ok(found);
             }
-            match self.copy(flush, &found.logs, mirror).await? {
+            let used = known.months.is_alone();
+            if !known.months.is_of(&found.stamp) && used {
+                continue;
+            }
+            match self.copy(flush, &found.logs, &mut known.ids).await? {
                 Ok(()) => return Ok(found),
                 // The same twice, and no copy of it can be made.
                 Err(error) if damaged.as_ref().is_some_and(|(stamp, _)| *stamp == found.stamp) => return Err(error),
@@ -218,16 +226,19 @@ impl Ledger for RedisLedger {
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {
-        let mut mirror = self.mirrors[flush.bucket.index()].lock().await;
+        let mut known = self.known[flush.bucket.index()].lock().await;
         for _ in 0..MOST_READINGS {
-            let (call, noted) = match self.prepare(flush, &mut mirror).await? {
-                Ok(prepared) => prepared,
+            let Ready { call, noted, stamp, after } = match self.prepare(flush, &mut known).await? {
+                Ok(ready) => ready,
                 Err(outcome) => return Ok(outcome),
             };
             if let Some(outcome) = self.send(flush, &call).await? {
                 if matches!(outcome, Outcome::Applied { .. }) {
-                    mirror.note(&flush.seen);
-                    flush.expire.into_iter().for_each(|expired| mirror.forget(expired.generation));
+                    known.ids.note(&flush.seen);
+                    flush.expire.into_iter().for_each(|expired| known.ids.forget(expired.generation));
+                    if !flush.seen.is_empty() {
+                        known.months.note(stamp, after);
+                    }
                 }
                 return Ok(with_noted(outcome, noted));
             }
@@ -244,6 +255,14 @@ impl Ledger for RedisLedger {
         let key = self.frame.keyspace.prices(version);
         reply::read(self.link.query(cmd("GET").arg(&key)).await?, &key)
     }
+}
+
+/// A call that can be sent, and what is so once it is applied.
+struct Ready {
+    call: Call,
+    noted: Noted,
+    stamp: String,
+    after: After,
 }
 
 /// What a call will have done, if it is applied.

@@ -80,8 +80,9 @@ const NOT_PURE: &[&str] = &["tokio", "tokio_util", "futures", "rdkafka", "redis"
 const FLOATS: &[(&str, &str)] = &[("src/ops/metrics.rs", "Prometheus has no other numbers")];
 
 /// Lines of Rust that are code: neither blank nor a comment. The core was held to 6,000; what an operator needs when
-/// state is lost, and what readers of dead letters need, came on top; then prices, quotas and notices; then finding back to a leader that the client has lost.
-const MAX_LINES: usize = 15_600;
+/// state is lost, and what readers of dead letters need, came on top; then prices, quotas and notices; then what a
+/// worker keeps of its own writing.
+const MAX_LINES: usize = 15_800;
 const MAX_FILE_LINES: usize = 400;
 
 /// Lists that nobody reads from top to bottom, however long they are.

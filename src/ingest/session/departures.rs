@@ -24,11 +24,18 @@ impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
         let waits = |lane: &Lane| !lane.in_flight && !lane.waiting.is_empty();
         let age = self.batch_age();
         let due = |lane: &Lane| lane.due_in(now, &limits, age) == Some(Duration::ZERO) || (pressed && waits(lane));
-        if self.lanes.values().any(due) {
-            let ready = self.lanes.values().filter(|lane| waits(lane) || due(lane)).map(|lane| lane.partition.clone());
+        if self.lanes.values().any(|lane| self.may_depart(lane) && due(lane)) {
+            let ready = self.lanes.values().filter(|lane| self.may_depart(lane) && (waits(lane) || due(lane)));
+            let ready = ready.map(|lane| lane.partition.clone());
             let beat = self.lanes.values().any(|lane| due(lane) && lane.beats(now, &limits));
             self.depart(ready.collect(), now, beat);
         }
+    }
+
+    /// One convoy at a time: what comes meanwhile makes up the next, and the busier the store is, the larger that gets.
+    /// A lane that is held up goes alone anyway.
+    pub(super) fn may_depart(&self, lane: &Lane) -> bool {
+        !lane.in_flight && (self.convoys == 0 || lane.waiting.may_be_held_up())
     }
 
     /// How long an event may wait for others.
@@ -47,22 +54,25 @@ impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
             let held_up = lane.waiting.may_be_held_up();
             if held_up { &mut alone } else { &mut together }.push(lane.depart(now, beat));
         }
-        alone.into_iter().map(|one| vec![one]).chain([together]).for_each(|lanes| self.send_off(lanes, beat));
+        alone.into_iter().for_each(|lane| self.send_off(vec![lane], beat, false));
+        if !together.is_empty() {
+            self.convoys += 1;
+            self.send_off(together, beat, true);
+        }
     }
 
-    fn send_off(&mut self, lanes: Vec<Leaving>, beat: bool) {
-        if lanes.is_empty() {
-            return;
-        }
+    fn send_off(&mut self, lanes: Vec<Leaving>, beat: bool, convoy: bool) {
         let expire = if beat { std::mem::take(&mut self.expire) } else { BTreeMap::new() };
         let departure = Departure { lanes, partitions: self.partitions, tidies: beat, expire };
         let partitions = departure.lanes.iter().map(|lane| lane.partition.clone()).collect();
         let tools = Arc::clone(&self.worker.tools);
-        self.jobs.spawn(async move { (partitions, tools.run(departure).await) });
+        self.jobs.spawn(async move { Job { partitions, convoy, landed: tools.run(departure).await } });
     }
 
     pub(super) fn land(&mut self, landed: Result<Job, JoinError>) -> Result<(), Failure> {
-        let (partitions, landed) = landed.map_err(|error| Failure::Defect(format!("a flush ({error})")))?;
+        let landed = landed.map_err(|error| Failure::Defect(format!("a flush ({error})")))?;
+        let Job { partitions, convoy, landed } = landed;
+        self.convoys -= usize::from(convoy);
         self.in_flight_bytes.retain(|partition, _| !partitions.contains(partition));
         let Landing { lanes, expired } = landed?;
         self.expire.extend(expired);

@@ -9,6 +9,7 @@ use crate::domain::ids::{TenantId, Tool, UserId};
 use crate::domain::quota::Noticed;
 use crate::quota::passing::passed;
 use crate::store::cells::{self, Damage};
+use crate::store::kept::{Kept, KeptTenant};
 use crate::store::keys::Keyspace;
 use crate::store::notice::Notice;
 use crate::store::reply::{corrupt, read, texts};
@@ -25,77 +26,114 @@ pub(super) struct Part<'f> {
     pub(super) users_key: String,
     added: &'f Added,
     users: Vec<(&'f UserId, &'f Added)>,
-    /// The cells of the tenant's month that it adds to, and those that take what there is no room for.
+    /// What is known of the tenant's month without asking.
+    kept: Option<KeptTenant>,
+    /// As `users`: the months that are known.
+    months: Vec<Option<MonthSums>>,
+    /// The cells of the tenant's month that it adds to, and those that take what there is no room for; but for what is
+    /// known.
     names: Vec<String>,
 }
 
 /// What is stored of one part.
 pub(super) struct Found {
-    sums: MonthSums,
-    /// How many the tenant's month has.
-    cells: usize,
-    /// How many the tenant has in the month.
-    users: usize,
+    tenant: KeptTenant,
     /// As the part's users; none for one that has no month yet.
     months: Vec<Option<MonthSums>>,
 }
 
 impl<'f> Part<'f> {
-    pub(super) fn all(delta: &'f Delta, keyspace: &Keyspace) -> Vec<Self> {
-        let part = |((tenant, month), of_tenant): (&'f (TenantId, Month), &'f crate::domain::delta::OfTenant)| Self {
-            tenant,
-            month: *month,
-            key: keyspace.month(tenant, *month),
-            users_key: keyspace.users(tenant, *month),
-            added: &of_tenant.added,
-            users: of_tenant.users.iter().collect(),
-            names: names(&of_tenant.added.sums),
+    pub(super) fn all(delta: &'f Delta, keyspace: &Keyspace, known: &mut Kept) -> Vec<Self> {
+        let part = |((tenant, month), of_tenant): (&'f (TenantId, Month), &'f crate::domain::delta::OfTenant)| {
+            let (month, added) = (*month, &of_tenant.added);
+            let users: Vec<_> = of_tenant.users.iter().collect();
+            let kept = known.take_tenant(tenant, month);
+            Self {
+                tenant,
+                month,
+                key: keyspace.month(tenant, month),
+                users_key: keyspace.users(tenant, month),
+                added,
+                // Without a number of users that is known, all of them are asked for.
+                months: users.iter().map(|(user, _)| known.take_user(tenant, month, user)).collect(),
+                users,
+                names: names(&added.sums, kept.as_ref().map(|kept| &kept.sums)),
+                kept,
+            }
         };
         delta.tenants.iter().map(part).collect()
     }
 
     pub(super) fn ask(&self, ask: &mut Pipeline) {
-        ask.cmd("HLEN").arg(&self.key).cmd("HMGET").arg(&self.key).arg(&self.names);
-        ask.cmd("HLEN").arg(&self.users_key).cmd("HMGET").arg(&self.users_key);
-        self.users.iter().for_each(|(user, _)| {
-            ask.arg(user.as_str());
-        });
+        if self.kept.is_none() {
+            ask.cmd("HLEN").arg(&self.key).cmd("HLEN").arg(&self.users_key);
+        }
+        if !self.names.is_empty() {
+            ask.cmd("HMGET").arg(&self.key).arg(&self.names);
+        }
+        if self.months.iter().any(Option::is_none) {
+            ask.cmd("HMGET").arg(&self.users_key);
+            let unknown = self.users.iter().zip(&self.months).filter(|(_, month)| month.is_none());
+            unknown.for_each(|((user, _), _)| {
+                ask.arg(user.as_str());
+            });
+        }
     }
 }
 
-fn names(sums: &MonthSums) -> Vec<String> {
+fn names(added: &MonthSums, known: Option<&MonthSums>) -> Vec<String> {
     let (others, other_tool) = (Group::other(), Tool::other());
-    let groups = sums.usage.groups.keys().chain([&others]).map(cells::group_cell);
-    let tools = sums.usage.tools.keys().chain([&other_tool]).map(cells::tool_cell);
-    let days = sums.days.keys().map(|day| cells::day_cell(*day));
-    groups.chain(tools).chain(days).chain([cells::CROWD, cells::TOTAL, cells::NOTICED].map(str::to_owned)).collect()
+    let is_known = |of: &dyn Fn(&MonthSums) -> bool| known.is_some_and(of);
+    let groups = added.usage.groups.keys().filter(|group| !is_known(&|known| known.usage.groups.contains_key(*group)));
+    let tools = added.usage.tools.keys().filter(|tool| !is_known(&|known| known.usage.tools.contains_key(*tool)));
+    let days = added.days.keys().filter(|day| !is_known(&|known| known.days.contains_key(*day)));
+    // Of what is known of a month at all, these are.
+    let always = known.is_none().then(|| {
+        let single = [cells::CROWD, cells::TOTAL, cells::NOTICED].map(str::to_owned);
+        single.into_iter().chain([cells::group_cell(&others), cells::tool_cell(&other_tool)])
+    });
+    let some =
+        groups.map(cells::group_cell).chain(tools.map(cells::tool_cell)).chain(days.map(|day| cells::day_cell(*day)));
+    some.chain(always.into_iter().flatten()).collect()
 }
 
 impl Found {
     /// # Errors
     /// [`StoreError::Corrupt`]
-    pub(super) fn read(part: &Part<'_>, next: &mut impl FnMut() -> Value) -> Result<Self, StoreError> {
-        let cells = read(next(), &part.key)?;
-        let numbers = next();
-        let mut sums = MonthSums::default();
-        for (name, numbers) in part.names.iter().zip(texts(&numbers, &part.key)?) {
-            if let Some(numbers) = numbers {
-                cells::read_cell(&mut sums, name, numbers).map_err(|Damage(what)| corrupt(&part.key, what))?;
+    pub(super) fn read(part: &mut Part<'_>, next: &mut impl FnMut() -> Value) -> Result<Self, StoreError> {
+        let mut tenant = match part.kept.take() {
+            Some(kept) => kept,
+            None => {
+                let cells = read(next(), &part.key)?;
+                KeptTenant { cells, users: read(next(), &part.users_key)?, ..KeptTenant::default() }
+            }
+        };
+        if !part.names.is_empty() {
+            let numbers = next();
+            for (name, numbers) in part.names.iter().zip(texts(&numbers, &part.key)?) {
+                if let Some(numbers) = numbers {
+                    cells::read_cell(&mut tenant.sums, name, numbers)
+                        .map_err(|Damage(what)| corrupt(&part.key, what))?;
+                }
             }
         }
-        let users = read(next(), &part.users_key)?;
-        let found = next();
-        let months = part.users.iter().zip(texts(&found, &part.users_key)?).map(|((user, _), text)| {
-            let month = text.map(cells::from_text).transpose();
-            month.map_err(|Damage(what)| corrupt(&part.users_key, format!("{user}: {what}")))
-        });
-        Ok(Self { sums, cells, users, months: months.collect::<Result<_, _>>()? })
+        let mut months = std::mem::take(&mut part.months);
+        let unknown = part.users.iter().zip(&mut months).filter(|(_, month)| month.is_none());
+        let unknown: Vec<_> = unknown.collect();
+        if !unknown.is_empty() {
+            let found = next();
+            for (((user, _), month), text) in unknown.into_iter().zip(texts(&found, &part.users_key)?) {
+                let read = text.map(cells::from_text).transpose();
+                *month = read.map_err(|Damage(what)| corrupt(&part.users_key, format!("{user}: {what}")))?;
+            }
+        }
+        Ok(Self { tenant, months })
     }
 
     /// Whether there is no room for all users who would get a month of their own.
     pub(super) fn is_crowded(&self, caps: &Caps) -> bool {
         let new = self.months.iter().filter(|month| month.is_none()).count();
-        new > 0 && self.users + new > caps.tenant_users
+        new > 0 && self.tenant.users + new > caps.tenant_users
     }
 }
 
@@ -129,8 +167,9 @@ impl Draft {
             months.cells.push_with(|text| cells::write_text(sums, text));
             Ok(())
         };
-        let (mut others, mut crowd, mut count) = (Others::default(), 0, found.users);
-        for ((user, more), month) in in_order(&part.users, found.months, common.is_some()) {
+        let is_crowded = common.is_some();
+        let (mut others, mut crowd, mut count) = (Others::default(), 0, found.tenant.users);
+        for ((user, more), month) in in_order(&part.users, found.months, is_crowded) {
             let is_common = *user == UserId::other();
             if let Some(common) = &mut common
                 && (is_common || (month.is_none() && count >= caps.tenant_users))
@@ -148,23 +187,33 @@ impl Draft {
             others.requests += capped.requests;
             others.tool_calls += capped.tool_calls;
             keep(user, &sums)?;
+            self.after.users.push((part.tenant.clone(), part.month, user.clone(), sums));
         }
         if let Some(common) = common {
             keep(&UserId::other(), &common)?;
         }
-        let (mut sums, more) = tenant_sums(part.added, &found.sums, caps.tenant_cells.saturating_sub(found.cells))?;
-        watch(None, &found.sums, part.added, &mut sums.noticed)?;
+        let KeptTenant { sums: before, cells, .. } = found.tenant;
+        let mut sums = before.clone();
+        let free = caps.tenant_cells.saturating_sub(cells);
+        let more = sums.add_within(&part.added.sums, Room { groups: free, tools: free })?;
+        watch(None, &before, part.added, &mut sums.noticed)?;
         sums.crowd = sums.crowd.checked_add(crowd).ok_or(Overflow)?;
         self.capped.users += crowd;
         self.capped.requests += others.requests.max(more.requests);
         self.capped.tool_calls += others.tool_calls.max(more.tool_calls);
         let mut own = Cells { key: part.key, ..Cells::default() };
-        if found.cells == 0 {
+        if cells == 0 {
             self.begun.push((part.tenant.clone(), part.month));
             own.put(cells::ABOUT.0, cells::ABOUT.1);
         }
-        cells::write_cells(&sums, &mut own.cells);
+        cells::write_cells(&touched(&sums, &part.added.sums, more), &mut own.cells);
         self.hashes.extend([own, months]);
+        // Who has a month in a crowd is not known without asking.
+        if !is_crowded {
+            let cells = cells + usize::from(cells == 0) + count_cells(&sums) - count_cells(&before);
+            let kept = KeptTenant { sums, cells, users: count };
+            self.after.tenants.push((part.tenant.clone(), part.month, kept));
+        }
         Ok(())
     }
 }
@@ -190,16 +239,22 @@ fn room(caps: &Caps, sums: &MonthSums) -> Room {
     }
 }
 
-/// The tenant's cells that are added to, as they are then.
-fn tenant_sums(added: &Added, found: &MonthSums, free: usize) -> Result<(MonthSums, Others), Overflow> {
-    let mut sums = found.clone();
-    let others = sums.add_within(&added.sums, Room { groups: free, tools: free })?;
-    // They were read in case of need.
-    if others.requests == 0 && !added.sums.usage.groups.contains_key(&Group::other()) {
-        sums.usage.groups.remove(&Group::other());
-    }
-    if others.tool_calls == 0 && !added.sums.usage.tools.contains_key(&Tool::other()) {
-        sums.usage.tools.remove(&Tool::other());
-    }
-    Ok((sums, others))
+/// The cells of a tenant that something was added to.
+fn touched(sums: &MonthSums, added: &MonthSums, others: Others) -> MonthSums {
+    let mut touched =
+        MonthSums { crowd: sums.crowd, total: sums.total, noticed: sums.noticed.clone(), ..MonthSums::default() };
+    let (other, other_tool) = (Group::other(), Tool::other());
+    // One for which there was no room is not there.
+    let groups = added.usage.groups.keys().chain((others.requests > 0).then_some(&other));
+    touched.usage.groups = groups.filter_map(|group| Some((group.clone(), *sums.usage.groups.get(group)?))).collect();
+    let tools = added.usage.tools.keys().chain((others.tool_calls > 0).then_some(&other_tool));
+    touched.usage.tools = tools.filter_map(|tool| Some((tool.clone(), *sums.usage.tools.get(tool)?))).collect();
+    touched.days.extend(added.days.keys().filter_map(|day| Some((*day, *sums.days.get(day)?))));
+    touched
+}
+
+fn count_cells(sums: &MonthSums) -> usize {
+    let MonthSums { usage, days, crowd, total, noticed } = sums;
+    let single = usize::from(*crowd != 0) + usize::from(total.is_some()) + usize::from(!noticed.is_empty());
+    usage.groups.len() + usage.tools.len() + days.len() + single
 }
