@@ -8,7 +8,8 @@ settings.
       ((include "indelible.checks.scaling" . | fromJson).faults)
       ((include "indelible.checks.connections" . | fromJson).faults)
       ((include "indelible.checks.auth" . | fromJson).faults)
-      ((include "indelible.checks.running" . | fromJson).faults) -}}
+      ((include "indelible.checks.running" . | fromJson).faults)
+      ((include "indelible.checks.config" . | fromJson).faults) -}}
 {{- if $faults -}}
 {{- fail (printf "\n%d of the values can't be used:\n  %s" (len $faults) (join "\n  " $faults)) -}}
 {{- end -}}
@@ -37,6 +38,9 @@ settings.
 {{- $keda := default dict $of.autoscaling.keda -}}
 {{- if and $hpa.enabled $keda.enabled -}}
 {{- $faults = append $faults (printf "%s.autoscaling: hpa and keda would both set the replicas; enable one of them" $role) -}}
+{{- end -}}
+{{- if and $keda.enabled $.Values.kafka.sasl.mechanism (not $keda.authenticationRef) -}}
+{{- $faults = append $faults (printf "%s.autoscaling.keda.authenticationRef: is missing; Kafka asks for a password, and KEDA has none" $role) -}}
 {{- end -}}
 {{- range $name, $scaler := dict "hpa" $hpa "keda" $keda -}}
 {{- if and $scaler.enabled (gt (int $scaler.minReplicas) (int $scaler.maxReplicas)) -}}
@@ -68,6 +72,9 @@ settings.
 {{- $faults = append $faults "kafka.brokers: is missing; host:port, separated by commas" -}}
 {{- end -}}
 {{- range $name, $_ := .properties -}}
+{{- with get (dict "security.protocol" "kafka.tls.enabled and kafka.sasl.mechanism" "sasl.mechanism" "kafka.sasl.mechanism" "sasl.mechanisms" "kafka.sasl.mechanism" "sasl.username" "kafka.sasl.username") $name -}}
+{{- $faults = append $faults (printf "kafka.properties: %s is set by %s" $name .) -}}
+{{- end -}}
 {{- if regexMatch "password|secret|\\.pem$|oauthbearer\\.config|\\.jaas\\." $name -}}
 {{- $faults = append $faults (printf "kafka.properties: %s is a secret; put it into a Secret and name that in kafka.existingSecret" $name) -}}
 {{- end -}}
@@ -143,6 +150,47 @@ settings.
 {{- end -}}
 {{- if and (or .serviceMonitor.enabled .podMonitor.enabled) $.Values.networkPolicy.enabled (not $.Values.networkPolicy.ops.from) -}}
 {{- $faults = append $faults "networkPolicy.ops.from: is empty, so Prometheus would not reach the pods; say where it runs" -}}
+{{- end -}}
+{{- end -}}
+{{- dict "faults" $faults | toJson -}}
+{{- end -}}
+
+{{/* A setting in two places would be whatever the later one says. */}}
+{{- define "indelible.checks.config" -}}
+{{- $faults := list -}}
+{{- $set := dict
+      "INDELIBLE_KAFKA_BROKERS" "kafka.brokers"
+      "INDELIBLE_KAFKA_TOPICS" "kafka.topics"
+      "INDELIBLE_KAFKA_GROUP" "kafka.group"
+      "INDELIBLE_KAFKA_PROPERTIES" "kafka.properties"
+      "INDELIBLE_DLQ_TOPIC" "kafka.dlqTopic"
+      "INDELIBLE_RATED_TOPIC" "kafka.ratedTopic"
+      "INDELIBLE_REDIS_URL" "redis.url or redis.existingSecret"
+      "INDELIBLE_NAMESPACE" "redis.namespace"
+      "INDELIBLE_LISTEN" "bindAddress"
+      "INDELIBLE_OPS_LISTEN" "bindAddress"
+      "INDELIBLE_ROLE" "worker.enabled, api.enabled and all.enabled"
+      "INDELIBLE_MAX_FUTURE" "counting.maxFuture"
+      "INDELIBLE_MAX_AGE" "counting.maxAge"
+      "INDELIBLE_DEDUPE_WINDOW" "counting.dedupeWindow"
+      "INDELIBLE_TENANT_USERS" "counting.tenantUsers"
+      "INDELIBLE_QUOTA_TOKENS" "quota.tokens"
+      "INDELIBLE_PRICES" "prices"
+      "INDELIBLE_PLANS" "plans"
+      "INDELIBLE_NOTICE_TOPIC" "notices.topic"
+      "INDELIBLE_NOTICE_WEBHOOK" "notices.webhook"
+      "INDELIBLE_NOTICE_WEBHOOK_SECRET" "notices.webhook"
+      "INDELIBLE_DRAIN_TIMEOUT" "shutdown.drainTimeoutSeconds"
+      "INDELIBLE_LOG_FORMAT" "log.format"
+      "INDELIBLE_AUTH" "auth.disabled"
+      "INDELIBLE_API_KEYS" "auth.apiKeys"
+      "INDELIBLE_JWT_JWKS" "auth.jwt"
+      "INDELIBLE_JWT_PEM" "auth.jwt"
+      "INDELIBLE_JWT_ISSUER" "auth.jwt.issuer"
+      "INDELIBLE_JWT_AUDIENCE" "auth.jwt.audience" -}}
+{{- range $name, $_ := .Values.config -}}
+{{- with get $set $name -}}
+{{- $faults = append $faults (printf "config: %s is set by %s" $name .) -}}
 {{- end -}}
 {{- end -}}
 {{- dict "faults" $faults | toJson -}}
