@@ -11,6 +11,7 @@ KAFKA_DIR=target/kafka/4.3.1
 
 # tests/it/support/oracle.rs looks for it here.
 ORACLE_VENV=target/oracle-venv
+DEPLOY_VENV=target/deploy-venv
 
 CARGO_DENY_VERSION=0.20.2
 CARGO_DENY=target/tools/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what a target needs: setup.sh demo | check | test | oracle | instructions. Safe to run again (a second when
+# Brings what a target needs: setup.sh demo | check | test | oracle | deploy | instructions. Safe to run again (a second when
 # nothing is missing) and twice at the same time. It knows Debian's packages; elsewhere it names what is missing.
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,10 +12,11 @@ has() {
 # package: another version of Java, or a Maven that somebody unpacked by hand, is as good.
 missing_packages() {
     local goal=$1
-    if [ "$goal" = oracle ]; then
+    case $goal in oracle | deploy)
         has_python || printf '%s\n' python3 python3-venv
         return
-    fi
+        ;;
+    esac
     { has cc && has c++ && has make; } || echo build-essential
     has cmake || echo cmake
     if has pkg-config; then
@@ -52,7 +53,7 @@ has_java() {
     [ "${major:-0}" -ge 17 ]
 }
 
-# The oracle's; Debian has venv's other half, ensurepip, in a package of its own.
+# The oracle's and the checks of deployments'; Debian has venv's other half, ensurepip, in a package of its own.
 has_python() {
     has python3 && python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
@@ -130,17 +131,24 @@ fetch_kafka() {
     mv "$fresh" "$KAFKA_DIR"
 }
 
-# A copy of the requirements lies in it once all of them are there.
-make_oracle_venv() {
-    local wanted=tests/oracle/requirements.txt
-    if cmp -s "$wanted" "$ORACLE_VENV/requirements.txt" && "$ORACLE_VENV/bin/python" -c '' 2>/dev/null; then
+# make_venv WHOSE FOLDER FILE…: an environment with the Python packages of the files. Copies of the files lie in it once
+# all of them are there. In a file named tools.txt each package is held to its hashes.
+make_venv() {
+    local whose=$1 venv=$2 wanted file hashes
+    shift 2
+    wanted=$(cat "$@")
+    if [ "$wanted" = "$(cat "$venv/requirements.txt" 2>/dev/null)" ] && "$venv/bin/python" -c '' 2>/dev/null; then
         return 0
     fi
-    say "fetching the oracle's Python packages"
-    rm -rf "$ORACLE_VENV"
-    python3 -m venv "$ORACLE_VENV"
-    "$ORACLE_VENV/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
-    cp "$wanted" "$ORACLE_VENV/requirements.txt"
+    say "fetching $whose Python packages"
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    for file in "$@"; do
+        hashes=()
+        if [ "${file##*/}" = tools.txt ]; then hashes=(--require-hashes --no-deps); fi
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${hashes[@]}" --requirement "$file"
+    done
+    printf '%s\n' "$wanted" >"$venv/requirements.txt"
 }
 
 # Built from its crate, without optimisation: faster to make than it is slow to run.
@@ -153,8 +161,8 @@ install_cargo_deny() {
 
 goal=${1:-}
 case $goal in
-demo | check | test | oracle | instructions) ;;
-*) die "usage: scripts/setup.sh demo|check|test|oracle|instructions" ;;
+demo | check | test | oracle | deploy | instructions) ;;
+*) die "usage: scripts/setup.sh demo|check|test|oracle|deploy|instructions" ;;
 esac
 
 # One set-up at a time; the lock goes with the process.
@@ -164,12 +172,15 @@ if has flock; then
     flock 9
 fi
 
-if [ "$goal" != oracle ]; then
+if [ "$goal" != oracle ] && [ "$goal" != deploy ]; then
     check_rust "$goal"
 fi
 install_packages "$goal"
 if [ "$goal" = test ] || [ "$goal" = oracle ]; then
-    make_oracle_venv
+    make_venv "the oracle's" "$ORACLE_VENV" tests/oracle/requirements.txt
+fi
+if [ "$goal" = test ] || [ "$goal" = deploy ]; then
+    make_venv "the deployments'" "$DEPLOY_VENV" tests/deploy/requirements.txt tests/deploy/tools.txt
 fi
 if [ "$goal" = test ]; then
     fetch_kafka

@@ -7,7 +7,7 @@ scripts/setup.sh test
 say "format"
 cargo fmt --all --check
 say "shellcheck"
-shellcheck -x scripts/*.sh .ci/run
+shellcheck -x scripts/*.sh deploy/compose/*.sh .ci/run
 say "mutants that can be planted"
 python3 scripts/mutants.py --check
 say "clippy"
@@ -32,3 +32,4 @@ say "no crash points in what ships"
 cargo build --locked --bin indelible
 found=$(grep -c INDELIBLE_CRASH "${CARGO_TARGET_DIR:-target}/debug/indelible" || true)
 [ "$found" = 0 ] || die "the program has crash points although the feature crash-points is off"
+scripts/check-deploy.sh

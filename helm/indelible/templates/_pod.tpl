@@ -26,7 +26,7 @@ metadata:
 spec:
   serviceAccountName: {{ include "indelible.serviceAccountName" $root }}
   automountServiceAccountToken: false
-  # Variables such as INDELIBLE_API_PORT, which Kubernetes makes of a Service's name, are no settings of ours.
+  # What Kubernetes makes of the names of Services (INDELIBLE_…_PORT) are no settings of ours.
   enableServiceLinks: false
   {{- with .imagePullSecrets }}
   imagePullSecrets:
