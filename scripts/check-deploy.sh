@@ -13,4 +13,4 @@ say "Dockerfile, compose file, Prometheus's configuration"
 promtool check config --syntax-only deploy/prometheus/prometheus.yml >/dev/null
 say "chart and deployments"
 # -B: no bytecode among the sources.
-PYTHONPATH=tests "$DEPLOY_VENV/bin/python" -B -m unittest discover --start-directory tests/deploy --top-level-directory tests
+PYTHONPATH=tests "$DEPLOY_VENV/bin/python" -B -m unittest discover -s tests/deploy -t tests

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Brings what a target needs: setup.sh demo | check | test | oracle | deploy | instructions. Safe to run again (a second when
-# nothing is missing) and twice at the same time. It knows Debian's packages; elsewhere it names what is missing.
+# Brings what a target needs: setup.sh demo | check | test | oracle | deploy | instructions. Safe to run again (a
+# second when nothing is missing) and twice at the same time. It knows Debian's packages; elsewhere it names what is
+# missing.
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -131,8 +132,8 @@ fetch_kafka() {
     mv "$fresh" "$KAFKA_DIR"
 }
 
-# make_venv WHOSE FOLDER FILE…: an environment with the Python packages of the files. Copies of the files lie in it once
-# all of them are there. In a file named tools.txt each package is held to its hashes.
+# make_venv WHOSE FOLDER FILE…: an environment with the Python packages of the files. A copy of the files lies in it
+# once all of them are there. In a file named tools.txt each package is held to its hashes.
 make_venv() {
     local whose=$1 venv=$2 wanted file hashes
     shift 2

@@ -68,6 +68,13 @@ def pods(manifests: list[dict]) -> list[tuple[str, dict]]:
     return found + [(named(maker), maker["spec"]["template"]) for maker in makers]
 
 
+def container(manifests: list[dict], role: str = "") -> dict:
+    """The container of the Deployment of a role; of the first one where none is named."""
+    found = [d for d in of_kind(manifests, "Deployment") if d["metadata"]["name"].endswith(role)]
+    (only,) = found[0]["spec"]["template"]["spec"]["containers"]
+    return only
+
+
 def named(manifest: dict) -> str:
     return f"{manifest['kind']} {manifest['metadata']['name']}"
 

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from deploy.chart import ROOT, environment
+from deploy.chart import ROOT, environment, of_kind
 
 PROGRAM = Path(os.environ.get("PROGRAM", ROOT / "target" / "debug" / "indelible"))
 if not PROGRAM.exists():
@@ -87,5 +87,6 @@ def _contents(manifests: list[dict], volume: dict) -> dict[str, str]:
     if "secret" in volume:
         return SECRETS[volume["secret"]["secretName"]]
     if "configMap" in volume:
-        return next(m["data"] for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"] == volume["configMap"]["name"])
+        maps = {manifest["metadata"]["name"]: manifest["data"] for manifest in of_kind(manifests, "ConfigMap")}
+        return maps[volume["configMap"]["name"]]
     return {}

@@ -10,7 +10,7 @@ import yaml
 
 from deploy import chart, pod_security, schemas
 from deploy.cases import MADE, SETS, Manifests
-from deploy.chart import environment, merged, named, of_kind, pods, rendered
+from deploy.chart import container, environment, merged, named, of_kind, pods, rendered
 
 
 class Rendered(Manifests):
@@ -64,9 +64,8 @@ class Rendered(Manifests):
     def test_the_program_is_told_more_than_a_drain_takes(self):
         for _, deployment in self.each("Deployment"):
             pod = deployment["spec"]["template"]["spec"]
-            container = pod["containers"][0]
-            drain = int(environment(container)["INDELIBLE_DRAIN_TIMEOUT"].removesuffix("s"))
-            pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            drain = int(environment(pod["containers"][0])["INDELIBLE_DRAIN_TIMEOUT"].removesuffix("s"))
+            pause = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
             self.assertGreater(pod["terminationGracePeriodSeconds"], drain + pause + 5)
 
     def test_credentials_reach_only_those_who_need_them(self):
@@ -96,7 +95,7 @@ class Changes(unittest.TestCase):
 
     def test_a_digest_decides_and_a_tag_is_the_version_where_none_is_given(self):
         def image(values):
-            return of_kind(rendered(values), "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["image"]
+            return container(rendered(values))["image"]
 
         version = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
         least = SETS["minimal"]
@@ -106,10 +105,10 @@ class Changes(unittest.TestCase):
         self.assertEqual(image(merged(least, {"image": {"tag": "1.2", "digest": digest}})), f"indelible@{digest}")
 
     def test_large_numbers_stay_whole(self):
-        values = merged(SETS["minimal"], {"quota": {"tokens": 12_000_000_000}, "counting": {"tenantUsers": 100_000_000}})
-        container = of_kind(rendered(values), "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
-        self.assertEqual(environment(container)["INDELIBLE_QUOTA_TOKENS"], "12000000000")
-        self.assertEqual(environment(container)["INDELIBLE_TENANT_USERS"], "100000000")
+        large = {"quota": {"tokens": 12_000_000_000}, "counting": {"tenantUsers": 100_000_000}}
+        told = environment(container(rendered(merged(SETS["minimal"], large))))
+        self.assertEqual(told["INDELIBLE_QUOTA_TOKENS"], "12000000000")
+        self.assertEqual(told["INDELIBLE_TENANT_USERS"], "100000000")
 
     def test_alerts_and_dashboards_come_from_their_files(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -137,3 +136,33 @@ class Changes(unittest.TestCase):
         self.assertEqual(board["data"], {"indelible.json": '{"title": "{{ model }}"}'})
         self.assertEqual(board["metadata"]["labels"]["grafana_dashboard"], "1")
         self.assertEqual(board["metadata"]["annotations"], {"grafana_folder": "Metering"})
+
+    def test_the_protocol_follows_from_tls_and_sasl(self):
+        bare = {"tls": {"enabled": False, "existingSecret": ""}, "sasl": {"mechanism": "", "existingSecret": ""}}
+        tls, sasl = {"tls": {"enabled": True}}, {"sasl": {"mechanism": "PLAIN", "existingSecret": "kafka"}}
+        quiet = {"worker": {"autoscaling": {"keda": {"enabled": False}}, "replicas": 2}}
+        for change, protocol in (({}, None), (tls, "SSL"), (sasl, "SASL_PLAINTEXT"), (merged(tls, sasl), "SASL_SSL")):
+            values = merged(SETS["production"], merged(quiet, {"kafka": merged(bare, change)}))
+            told = environment(container(rendered(values)))["INDELIBLE_KAFKA_PROPERTIES"]
+            said = [part for part in told.split(",") if part.startswith("security.protocol")]
+            self.assertEqual(said, [f"security.protocol={protocol}"] if protocol else [])
+
+    def test_keda_is_told_of_tls_once(self):
+        keda = {"worker": {"autoscaling": {"hpa": {"enabled": False}, "keda": {"enabled": True}}}}
+
+        def metadata(change):
+            (scaler,) = of_kind(rendered(merged(merged(SETS["split"], keda), change)), "ScaledObject")
+            told = [trigger["metadata"] for trigger in scaler["spec"]["triggers"]]
+            return [(of["topic"], of.get("tls")) for of in told]
+
+        topics = SETS["split"]["kafka"]["topics"]
+        tls = {"kafka": {"tls": {"enabled": True}}}
+        login = merged(tls, {"worker": {"autoscaling": {"keda": {"authenticationRef": "kafka"}}}})
+        self.assertEqual(metadata({}), [(topic, None) for topic in topics])
+        self.assertEqual(metadata(tls), [(topic, "enable") for topic in topics])
+        self.assertEqual(metadata(login), [(topic, None) for topic in topics], "KEDA refuses it in both places")
+
+    def test_nobody_listed_is_nobody_and_not_everybody(self):
+        closed = rendered(merged(SETS["minimal"], {"networkPolicy": {"api": {"from": []}}}))
+        (policy,) = of_kind(closed, "NetworkPolicy")
+        self.assertEqual([port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]], ["ops"])

@@ -112,8 +112,9 @@ class Schemas(unittest.TestCase):
 
     def test_so_is_what_an_operator_would(self):
         metadata = {"name": "x", "namespace": "y", "labels": {}}
-        spec = {"scaleTargetRef": {"name": "x"}, "minReplicaCount": 1, "maxReplicaCount": 2, "triggers": [
-            {"type": "kafka", "metadata": {"bootstrapServers": "k:9", "consumerGroup": "g", "topic": "t", "lagThreshold": "5"}}]}
+        trigger = {"bootstrapServers": "k:9", "consumerGroup": "g", "topic": "t", "lagThreshold": "5"}
+        spec = {"scaleTargetRef": {"name": "x"}, "minReplicaCount": 1, "maxReplicaCount": 2,
+                "triggers": [{"type": "kafka", "metadata": trigger}]}
         good = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": spec}
         self.assertIsNone(schemas.fault(good, "1.37"))
         for change in ({"minReplicaCount": 0}, {"maxReplicas": 3}, {"triggers": []}, {"scaleTargetRef": {"nam": "x"}}):

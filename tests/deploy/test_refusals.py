@@ -10,28 +10,35 @@ from deploy.chart import merged, rendered
 LEAST = chart.value_sets()["minimal"]
 SPLIT = chart.value_sets()["split"]
 FULL = chart.value_sets()["production"]
-KEDA = {"worker": {"autoscaling": {"keda": {"enabled": True}, "hpa": {"enabled": False}}}}
+OFF = {"enabled": False}
+
+
+def workers(**scalers):
+    return {"worker": {"autoscaling": scalers}}
+
 
 # Values, what is changed in them, and a part of what is said.
 REFUSED = [
     # Two who would set the replicas; more workers than partitions.
-    (SPLIT, {"worker": {"autoscaling": {"keda": {"enabled": True}}}}, "worker.autoscaling: hpa and keda would both"),
-    (LEAST, {"all": {"autoscaling": {"keda": {"enabled": True, "maxReplicas": 3}, "hpa": {"enabled": True, "maxReplicas": 3}}}},
+    (SPLIT, workers(keda={"enabled": True}), "worker.autoscaling: hpa and keda would both"),
+    (LEAST, {"all": {"autoscaling": {"keda": {"enabled": True}, "hpa": {"enabled": True}}}},
      "all.autoscaling: hpa and keda would both"),
     (LEAST, {"all": {"replicas": 4}}, "all.replicas: 4 is above kafka.partitions 3"),
-    (SPLIT, {"worker": {"autoscaling": {"hpa": {"maxReplicas": 13}}}}, "hpa.maxReplicas: 13 is above kafka.partitions 12"),
-    (SPLIT, merged(KEDA, {"worker": {"autoscaling": {"keda": {"maxReplicas": 13}}}}), "keda.maxReplicas: 13 is above kafka.partitions 12"),
-    (SPLIT, {"worker": {"autoscaling": {"hpa": {"minReplicas": 13, "maxReplicas": 12}}}}, "minReplicas 13 is above maxReplicas 12"),
+    (SPLIT, workers(hpa={"maxReplicas": 13}), "hpa.maxReplicas: 13 is above kafka.partitions 12"),
+    (SPLIT, workers(hpa=OFF, keda={"enabled": True, "maxReplicas": 13}),
+     "keda.maxReplicas: 13 is above kafka.partitions 12"),
+    (SPLIT, workers(hpa={"minReplicas": 13, "maxReplicas": 12}), "minReplicas 13 is above maxReplicas 12"),
     (SPLIT, {"kafka": {"partitions": None}}, "kafka.partitions: is missing"),
-    (FULL, {"worker": {"autoscaling": {"keda": {"authenticationRef": ""}}}}, "keda.authenticationRef: is missing"),
+    (FULL, workers(keda={"authenticationRef": ""}), "keda.authenticationRef: is missing"),
     (SPLIT, {"api": {"autoscaling": {"keda": {"enabled": True}}}}, "additional properties 'keda' not allowed"),
-    (SPLIT, merged(KEDA, {"worker": {"autoscaling": {"keda": {"minReplicas": 0}}}}), "minimum: got 0, want 1"),
+    (SPLIT, workers(hpa=OFF, keda={"enabled": True, "minReplicas": 0}), "minimum: got 0, want 1"),
     # Roles.
     (LEAST, {"all": {"enabled": False}}, "no role is deployed"),
     (LEAST, {"worker": {"enabled": True}}, "all.enabled: goes with neither"),
     (FULL, {"api": {"enabled": False}}, "ingress.enabled: no API is deployed"),
     # Nobody is let in, or everybody, by oversight.
-    (LEAST, {"auth": {"apiKeys": {"existingSecret": ""}}}, "auth: give auth.apiKeys.existingSecret or auth.jwt, or set auth.disabled=true"),
+    (LEAST, {"auth": {"apiKeys": {"existingSecret": ""}}},
+     "auth: give auth.apiKeys.existingSecret or auth.jwt, or set auth.disabled=true"),
     (LEAST, {"auth": {"disabled": True}}, "auth.disabled: is true and credentials are given"),
     (LEAST, {"auth": {"jwt": {"jwksUrl": "https://id.example.com/jwks"}}}, "auth.jwt: needs issuer and audience"),
     (FULL, {"auth": {"jwt": {"audience": ""}}}, "auth.jwt: needs issuer and audience"),
@@ -57,7 +64,8 @@ REFUSED = [
     (LEAST, {"notices": {"webhook": {"existingSecret": "hook"}}}, "notices.webhook: needs notices.topic"),
     # Running.
     (LEAST, {"shutdown": {"terminationGracePeriodSeconds": 39}}, "is below drainTimeoutSeconds and preStopSeconds"),
-    (LEAST, {"shutdown": {"drainTimeoutSeconds": 60}}, "45 is below drainTimeoutSeconds and preStopSeconds and 10 more, 75"),
+    (LEAST, {"shutdown": {"drainTimeoutSeconds": 60}},
+     "45 is below drainTimeoutSeconds and preStopSeconds and 10 more, 75"),
     (FULL, {"monitoring": {"podMonitor": {"enabled": True}}}, "would scrape every pod twice"),
     (LEAST, {"monitoring": {"podMonitor": {"enabled": True}}}, "networkPolicy.ops.from: is empty"),
     (FULL, {"ingress": {"hosts": []}}, "minItems"),
@@ -76,7 +84,7 @@ REFUSED = [
 ]
 
 TAKEN = [
-    (SPLIT, merged(KEDA, {"worker": {"autoscaling": {"keda": {"maxReplicas": 12}}}})),
+    (SPLIT, workers(hpa=OFF, keda={"enabled": True, "maxReplicas": 12})),
     (LEAST, {"all": {"replicas": 3}}),
     (LEAST, {"auth": {"apiKeys": {"existingSecret": ""}, "disabled": True}}),
     (LEAST, {"auth": {"apiKeys": {"existingSecret": ""},

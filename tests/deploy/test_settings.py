@@ -4,8 +4,8 @@ import re
 import unittest
 
 from deploy import program
-from deploy.cases import SETS, Manifests
-from deploy.chart import CHART, ROOT, environment, merged, of_kind, pods, rendered
+from deploy.cases import MADE, SETS, Manifests
+from deploy.chart import CHART, ROOT, container, environment, merged, of_kind, pods, rendered
 
 DEPLOYMENTS = ("helm", "deploy", "Dockerfile", "docker-compose.yml")
 KNOWN = program.settings()
@@ -17,10 +17,6 @@ def texts():
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
             if file.is_file():
                 yield file.relative_to(ROOT), file.read_text()
-
-
-def main_container(values):
-    return of_kind(rendered(values), "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
 
 
 class Names(unittest.TestCase):
@@ -39,8 +35,8 @@ class Names(unittest.TestCase):
         named = re.findall(r'"(INDELIBLE_[A-Z_]+)" "', (CHART / "templates" / "_checks.tpl").read_text())
         own = set(named) | {"RUST_LOG"}
         for name in sorted(KNOWN - own):
-            container = main_container(merged(SETS["minimal"], {"config": {name: "true"}}))
-            self.assertEqual(environment(container)[name], "true")
+            given = container(rendered(merged(SETS["minimal"], {"config": {name: "true"}})))
+            self.assertEqual(environment(given)[name], "true")
 
     def test_what_the_chart_sets_can_not_be_set_again(self):
         named = set(re.findall(r'"(INDELIBLE_[A-Z_]+)" "', (CHART / "templates" / "_checks.tpl").read_text()))
@@ -55,7 +51,7 @@ class Taken(Manifests):
                              (0, "the settings are fine\n"))
 
     def test_secrets_and_commas_arrive_whole(self):
-        told = program.variables(main_container(SETS["production"]))["INDELIBLE_KAFKA_PROPERTIES"]
+        told = program.variables(container(MADE["production"]))["INDELIBLE_KAFKA_PROPERTIES"]
         parts = dict(part.split("=", 1) for part in re.split(r"(?<!\\),", told))
         self.assertEqual(parts, {
             "security.protocol": "SASL_SSL",
@@ -69,7 +65,8 @@ class Taken(Manifests):
 
     def test_what_looks_like_a_variable_and_is_none_arrives_as_it_is(self):
         values = merged(SETS["minimal"], {"kafka": {"properties": {"client.rack": "$(HOSTNAME)"}}})
-        self.assertEqual(program.variables(main_container(values))["INDELIBLE_KAFKA_PROPERTIES"], "client.rack=$(HOSTNAME)")
+        told = program.variables(container(rendered(values)))
+        self.assertEqual(told["INDELIBLE_KAFKA_PROPERTIES"], "client.rack=$(HOSTNAME)")
 
     def test_what_the_chart_can_not_know_is_the_programs_to_refuse(self):
         for change, setting in (
