@@ -49,6 +49,9 @@ class Compose(unittest.TestCase):
         plain = {name for name, service in SERVICES.items() if "profiles" not in service}
         self.assertEqual(plain, {"kafka", "topics", "redis", "indelible"})
 
+    def test_what_has_come_is_no_longer_coming(self):
+        self.assertEqual([path for path in COMING if path.exists()], [], "take these from COMING")
+
     def test_what_is_mounted_is_in_the_repository(self):
         for name, service in SERVICES.items():
             for volume in service.get("volumes", []):

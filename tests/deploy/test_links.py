@@ -98,6 +98,9 @@ class Links(Manifests):
                 ports = [port["name"] for container in containers for port in container.get("ports", [])]
                 found = [port for port in ports if port == endpoint["port"]]
             self.assertEqual(found, ["ops"] * len(of_kind(manifests, "Deployment")))
+            jobs = [rule["replacement"] for rule in endpoint["relabelings"] if rule["targetLabel"] == "job"]
+            self.assertEqual(len(jobs), 1)
+            self.assertRegex(jobs[0], "indelible", "alerts find the program by its name in the job")
 
     def test_the_ingress_leads_to_the_api(self):
         for manifests, ingress in self.each("Ingress"):

@@ -50,6 +50,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- end }}
 {{- end -}}
 
+{{/* The scrape job, by which alerts and dashboard know the program: it must contain its name, and be of one release. */}}
+{{- define "indelible.job" -}}
+{{- $name := include "indelible.fullname" . -}}
+{{- contains "indelible" $name | ternary $name (printf "indelible-%s" $name) -}}
+{{- end -}}
+
 {{/* The roles that are deployed, as JSON: {"roles": ["api", "worker"]}. */}}
 {{- define "indelible.roles" -}}
 {{- $roles := list -}}
