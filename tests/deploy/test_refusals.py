@@ -32,6 +32,7 @@ REFUSED = [
     (FULL, workers(keda={"authenticationRef": ""}), "keda.authenticationRef: is missing"),
     (SPLIT, {"api": {"autoscaling": {"keda": {"enabled": True}}}}, "additional properties 'keda' not allowed"),
     (SPLIT, workers(hpa=OFF, keda={"enabled": True, "minReplicas": 0}), "minimum: got 0, want 1"),
+    (SPLIT, workers(hpa={"scaleDownStabilizationSeconds": 7200}), "maximum: got 7,200, want 3,600"),
     # Roles.
     (LEAST, {"all": {"enabled": False}}, "no role is deployed"),
     (LEAST, {"worker": {"enabled": True}}, "all.enabled: goes with neither"),
