@@ -1,7 +1,7 @@
 //! Puts the parts together, runs them, and ends them in order. No logic of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
@@ -39,14 +39,14 @@ use crate::ingest::topics;
 use crate::ingest::trouble::Trouble;
 use crate::ingest::worker::Worker;
 use crate::ops::health::{Health, Latch};
-use crate::ops::metrics::Metrics;
+use crate::ops::metrics::{Metrics, RedisClient, RedisMetrics, RedisOperation};
 use crate::ops::{clock, http};
-use crate::store::Reader;
 use crate::store::keys::Keyspace;
 use crate::store::link::{Link, Patience};
 use crate::store::redis_ledger::RedisLedger;
 use crate::store::redis_outbox::RedisOutbox;
 use crate::store::redis_reader::RedisReader;
+use crate::store::{Asked, Observer, Reader};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,7 +81,8 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
         (role != Role::Api).then(|| worker(config, Limits::STANDARD, &health, &metrics, &noted)).transpose()?;
     let channels = config.notices.as_ref().filter(|_| role != Role::Api);
     let sender = channels.map(|channels| sender(config, channels, &metrics, noted)).transpose()?;
-    let api = (role != Role::Worker).then(|| (reader(config), health.part("api")));
+    let api_link = || link(config, API_PATIENCE, metrics.redis_client(RedisClient::Api));
+    let api = (role != Role::Worker).then(|| (reader_by(api_link(), config), health.part("api")));
     let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
     let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
     if let Some((reader, latch)) = api {
@@ -134,7 +135,7 @@ pub fn worker(
     metrics: &Arc<Metrics>,
     noted: &Arc<Notify>,
 ) -> anyhow::Result<Worker<RedisLedger, KafkaDeadLetters>> {
-    let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
+    let link = link(config, WORKER_PATIENCE, metrics.redis_client(RedisClient::Worker));
     let audit = config.rated_topic.as_ref().map(|topic| KafkaRated::new(config.kafka.clone(), topic));
     let mut ledger = RedisLedger::new(link, Keyspace::new(&config.namespace), config.retention, &config.group)
         .with_caps(config.caps)
@@ -172,7 +173,7 @@ fn sender(
     metrics: &Arc<Metrics>,
     noted: Arc<Notify>,
 ) -> anyhow::Result<Sender<RedisOutbox>> {
-    let link = Arc::new(Link::new(config.redis.clone(), WORKER_PATIENCE));
+    let link = link(config, WORKER_PATIENCE, metrics.redis_client(RedisClient::Notices));
     let outbox = RedisOutbox::new(link, Keyspace::new(&config.namespace));
     let publisher = Publisher::new(config.kafka.clone(), &channels.topic, &config.group)?;
     let webhook = channels.webhook.as_ref().map(Webhook::new).transpose()?;
@@ -236,8 +237,16 @@ pub fn consumer(config: &Config) -> ClientConfig {
 
 /// The API's way to the counters.
 pub fn reader(config: &Config) -> Arc<dyn Reader> {
-    let link = Arc::new(Link::new(config.redis.clone(), API_PATIENCE));
+    reader_by(Arc::new(Link::new(config.redis.clone(), API_PATIENCE)), config)
+}
+
+fn reader_by(link: Arc<Link>, config: &Config) -> Arc<dyn Reader> {
     Arc::new(RedisReader::new(link, Keyspace::new(&config.namespace), &config.topics))
+}
+
+/// A way to Redis that tells the metrics what it does.
+fn link(config: &Config, patience: Patience, told: RedisMetrics) -> Arc<Link> {
+    Arc::new(Link::new(config.redis.clone(), patience).observed_by(Arc::new(told)))
 }
 
 /// The way of assigned quotas into the log: the first of the topics.
@@ -264,6 +273,28 @@ impl Assigner for KafkaAssigner {
 
     fn send<'a>(&'a self, scope: &'a Scope, event: &'a str, time: DateTime<Utc>) -> BoxFuture<'a, Result<(), String>> {
         Self::send(self, scope, event, TimeMs::of(time)).boxed()
+    }
+}
+
+/// The store knows no metrics, and the metrics no store.
+impl Observer for RedisMetrics {
+    fn now(&self) -> Instant {
+        clock::instant()
+    }
+
+    fn answered(&self, asked: Asked, took: Duration) {
+        let operation = match asked {
+            Asked::Script => RedisOperation::Script,
+            Asked::Pipeline => RedisOperation::Pipeline,
+            Asked::Info => RedisOperation::Info,
+            Asked::Read => RedisOperation::Read,
+            Asked::Write => RedisOperation::Write,
+        };
+        Self::answered(self, operation, took);
+    }
+
+    fn connected(&self) {
+        Self::connected(self);
     }
 }
 

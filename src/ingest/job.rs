@@ -24,6 +24,7 @@ use crate::pricing::Table;
 use crate::store::{Capped, Flush, Ledger, Outcome, StoreError};
 
 use super::batch::{Accepted, Rejected};
+use super::by_model::by_model;
 use super::dead_letter::DeadLetters;
 use super::decode::{Reason, Reject};
 use super::failure::Failure;
@@ -133,6 +134,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     async fn dead_letter(&self, rejected: &Rejected) {
         let mut tries = Tries::new(&self.trouble, &self.limits);
         while let Err(why) = self.send(rejected).await {
+            self.metrics.dead_letter_failed();
             if tries.failed(format!("can't write dead letters: {why}")) {
                 tracing::error!(
                     error = why,
@@ -202,9 +204,11 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         let mut known = span.drop_repeats_within();
         let (expired, capped) = loop {
             let version = self.audit.as_ref().map(|_| prices.version());
+            let folding = clock::instant();
             let Ok(mut flush) = span.flush(target.bucket, target.partitions, version) else {
                 return Ok(Flown::TooLarge(span));
             };
+            self.metrics.folded(clock::instant() - folding);
             (flush.tidies, flush.expire) = (target.tidies, target.expire);
             match self.apply(&flush).await? {
                 Outcome::Applied { expired, capped, notices } => {
@@ -291,6 +295,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         self.metrics.ended(Ending::Conflict, known.conflicts);
         self.metrics.events_counted(span.events().map(|accepted| now - accepted.event.time.timestamp_millis()));
         span.events().for_each(|accepted| self.report_price(accepted));
+        self.metrics.models(span.events().filter_map(by_model));
         if !span.is_empty() {
             self.metrics.flushed(span.len(), took);
         }

@@ -20,7 +20,7 @@ use crate::domain::seen::Expired;
 use crate::ops::clock;
 use crate::ops::crash::{self, Point};
 use crate::ops::metrics::{Audited, Ending, Metrics};
-use crate::store::{Ledger, StoreError};
+use crate::store::{Checked, Ledger, StoreError};
 
 use super::dead_letter::DeadLetters;
 use super::failure::Failure;
@@ -53,7 +53,8 @@ struct Probed {
     /// When it was asked.
     asked: TimeMs,
     ends: Result<Ends, String>,
-    checked: Result<(), StoreError>,
+    /// None where the store was not asked.
+    checked: Option<Result<Checked, StoreError>>,
 }
 
 /// One membership of the group.
@@ -328,13 +329,14 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             self.probe.spawn(async move {
                 let asked = TimeMs(clock::now_ms());
                 let ends = probe::ends(client, partitions, tools.limits.ask_kafka).await;
-                Probed { asked, ends, checked: if check { tools.ledger.check().await } else { Ok(()) } }
+                Probed { asked, ends, checked: if check { Some(tools.ledger.check().await) } else { None } }
             });
         }
         self.commit();
         for lane in self.lanes.values() {
             tools.metrics.lag(&lane.partition.topic, lane.partition.partition, lane.lag());
         }
+        tools.metrics.held(self.held_bytes());
         self.say_how_it_is(now);
         self.refuse_to_be_stuck(now)
     }
@@ -361,7 +363,12 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             Err(why) => tracing::warn!(why, "kafka did not say where its partitions end"),
         }
         match checked {
-            Err(error) if !error.may_pass() => Err(error.into()),
+            Some(Err(error)) if !error.may_pass() => Err(error.into()),
+            Some(Ok(checked)) => {
+                self.worker.tools.metrics.redis_memory(checked.used_memory, checked.max_memory);
+                self.worker.tools.metrics.seen_ids(checked.seen_ids);
+                Ok(())
+            }
             // Others show where they are in the way.
             _ => Ok(()),
         }

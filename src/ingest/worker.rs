@@ -45,6 +45,7 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
         loop {
             let Err(failure) = self.session(&shutdown).await else { return Ok(()) };
             self.latch.not_ready(format!("stopped counting: {failure}"));
+            self.tools.metrics.session_failed(failure.name());
             match failure.verdict() {
                 Verdict::Die => {
                     tracing::error!(failure = failure.name(), "{failure}");

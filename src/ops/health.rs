@@ -39,8 +39,13 @@ impl Health {
 
     /// What keeps the process from being ready, by part; empty when it is ready.
     pub fn complaints(&self, now: Instant) -> BTreeMap<&'static str, String> {
-        let parts = self.lock();
-        parts.iter().filter_map(|(part, state)| Some((*part, complaint(state, now)?))).collect()
+        let parts = self.parts(now).into_iter();
+        parts.filter_map(|(part, complaint)| Some((part, complaint?))).collect()
+    }
+
+    /// Every part with what keeps it from being ready.
+    pub fn parts(&self, now: Instant) -> BTreeMap<&'static str, Option<String>> {
+        self.lock().iter().map(|(part, state)| (*part, complaint(state, now))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, State>> {

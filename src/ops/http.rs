@@ -36,6 +36,8 @@ async fn readyz(State(ops): State<Ops>) -> Response {
 }
 
 async fn scrape(State(ops): State<Ops>) -> Response {
+    let parts = ops.health.parts(clock::instant());
+    parts.into_iter().for_each(|(part, complaint)| ops.metrics.ready(part, complaint.is_none()));
     match ops.metrics.scrape() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

@@ -1,5 +1,6 @@
 //! The connection to Redis: standalone, Sentinel or Cluster behind one `query`, rebuilt after it failed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::time::error::Elapsed;
 use url::Url;
 
 use super::StoreError;
+use super::observer::{Asked, Observed, Observer};
 
 /// Where Redis is.
 #[derive(Debug, Clone)]
@@ -122,19 +124,27 @@ pub struct Link {
     patience: Patience,
     current: Mutex<Option<(u64, Connection)>>,
     made: AtomicU64,
+    observed: Observed,
 }
 
 impl Link {
     pub fn new(target: Target, patience: Patience) -> Self {
         // rustls brings no cryptography of its own, and panics without. Refused when another link has done it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { target, patience, current: Mutex::new(None), made: AtomicU64::new(0) }
+        Self { target, patience, current: Mutex::new(None), made: AtomicU64::new(0), observed: Observed::default() }
+    }
+
+    /// Tells of every round trip.
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observed = Observed::by(observer);
+        self
     }
 
     /// # Errors
     /// [`StoreError`]; after one that a new connection may heal, the next call makes one.
     pub async fn query(&self, command: &Cmd) -> Result<Value, StoreError> {
         let (number, connection) = self.connection().await?;
+        let _round_trip = self.observed.begin(Asked::of(command));
         // Not the connection's own call: that one gives an error of the server as if it were an answer.
         let asked = async {
             match connection {
@@ -151,6 +161,7 @@ impl Link {
     /// [`StoreError`]
     pub async fn pipeline(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
         let (number, connection) = self.connection().await?;
+        let _round_trip = self.observed.begin(Asked::Pipeline);
         let asked = async {
             match connection {
                 Connection::Single(mut single) => commands.query_async(&mut single).await,
@@ -189,6 +200,7 @@ impl Link {
             // Whatever stands in the way of a connection may be over at the next try.
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
+        self.observed.connected();
         *current = Some((number, connection.clone()));
         Ok((number, connection))
     }

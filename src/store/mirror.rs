@@ -28,6 +28,11 @@ impl Mirror {
         self.0.get(&generation).map(|copied| copied.extent).unwrap_or_default()
     }
 
+    /// How many ids are here.
+    pub fn ids(&self) -> u64 {
+        self.0.values().map(|copied| copied.extent.ids).sum()
+    }
+
     /// The entries that follow in the generation's log.
     pub fn extend(&mut self, generation: Generation, entries: impl IntoIterator<Item = Entry>) {
         let copied = self.0.entry(generation).or_default();

@@ -16,6 +16,7 @@ pub mod link;
 pub mod mirror;
 pub mod namespace;
 pub mod notice;
+mod observer;
 pub mod offsets;
 mod outbox;
 mod quota_reader;
@@ -44,6 +45,7 @@ use crate::domain::quota::{Assignments, Spent};
 use crate::domain::seen::{Expired, SeenId};
 
 pub use fault::{StoreError, Unfit};
+pub use observer::{Asked, Observer};
 pub use outbox::{Backlog, Delivery, Outbox, Pending, Sink};
 pub use unrated::{Priced, Unrated};
 
@@ -183,6 +185,17 @@ pub struct Prepared {
     pub taken_from: BTreeSet<String>,
 }
 
+/// What a check has found: what the server holds, and what this process does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Of the server, in bytes; of a cluster, of the node that is nearest to its limit.
+    pub used_memory: u64,
+    /// The same server's `maxmemory`; 0 where it has none.
+    pub max_memory: u64,
+    /// Ids that this process has a copy of.
+    pub seen_ids: u64,
+}
+
 /// What a bucket knows of all partitions, for an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketState {
@@ -233,7 +246,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn prepare(&self) -> impl Future<Output = Result<Prepared, StoreError>> + Send;
 
     /// Whether the server is still one that keeps what it is given, and the namespace still ours.
-    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn check(&self) -> impl Future<Output = Result<Checked, StoreError>> + Send;
 
     /// Where all buckets stand in a partition.
     fn standing(&self, partition: &TopicPartition) -> impl Future<Output = Result<Standing, StoreError>> + Send;

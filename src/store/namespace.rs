@@ -12,7 +12,7 @@ use crate::domain::bucket::{BUCKETS, Bucket};
 use super::keys::{Keyspace, LAYOUT_VERSION};
 use super::link::Link;
 use super::reply::{text, unreadable};
-use super::{Prepared, StoreError, Unfit};
+use super::{Checked, Prepared, StoreError, Unfit};
 
 /// The fields of a bucket's state that say whose it is.
 const FIELDS: [&str; 3] = ["layout", "buckets", "group"];
@@ -66,13 +66,13 @@ impl Namespace {
     ///
     /// # Errors
     /// [`StoreError::Unfit`]
-    pub async fn check(&self) -> Result<(), StoreError> {
-        self.check_eviction().await?;
+    pub async fn check(&self) -> Result<Checked, StoreError> {
+        let checked = self.check_eviction().await?;
         // Whoever takes over takes every bucket.
-        match Bucket::all().next() {
-            Some(one) => self.compare(one, &self.stored(one).await?),
-            None => Ok(()),
+        if let Some(one) = Bucket::all().next() {
+            self.compare(one, &self.stored(one).await?)?;
         }
+        Ok(checked)
     }
 
     /// Returns the group that a bucket was taken from.
@@ -122,7 +122,7 @@ impl Namespace {
         Ok(())
     }
 
-    async fn check_eviction(&self) -> Result<(), StoreError> {
+    async fn check_eviction(&self) -> Result<Checked, StoreError> {
         let info = self.link.query(cmd("INFO").arg("memory")).await?;
         let mut texts = Vec::new();
         collect_texts(&info, &mut texts);
@@ -130,9 +130,20 @@ impl Namespace {
         let mut policies = lines.filter_map(|line| line.strip_prefix("maxmemory_policy:")).map(str::trim);
         match policies.find(|policy| *policy != "noeviction") {
             Some(policy) => Err(Unfit::Eviction { policy: policy.to_owned() }.into()),
-            None => Ok(()),
+            None => Ok(fullest(&texts)),
         }
     }
+}
+
+/// The memory of the node that is nearest to its limit; where none has a limit, of the one that holds most.
+fn fullest(infos: &[&str]) -> Checked {
+    let number = |info: &str, name: &str| {
+        info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+    };
+    let nodes = infos.iter().map(|info| (number(info, "used_memory:"), number(info, "maxmemory:")));
+    let share = |(used, max): &(u64, u64)| (u128::from(*used) << 64).checked_div(u128::from(*max)).unwrap_or(0);
+    let (used_memory, max_memory) = nodes.max_by_key(|node| (share(node), node.0)).unwrap_or_default();
+    Checked { used_memory, max_memory, seen_ids: 0 }
 }
 
 /// All texts in an answer, however nested: a cluster answers INFO once a node.
@@ -143,3 +154,7 @@ fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
         other => texts.extend(text(other)),
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/store/namespace.rs"]
+mod tests;

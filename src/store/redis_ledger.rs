@@ -23,7 +23,7 @@ use super::mirror::Mirror;
 use super::namespace::Namespace;
 use super::reply::{self, parse_watermark, text, unreadable};
 use super::seen_log;
-use super::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
+use super::{Capped, Caps, Checked, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
 use crate::quota::plans::Plans;
 
 /// The script that applies a flush: what reads its arguments, and what it does with them.
@@ -44,6 +44,8 @@ pub struct RedisLedger {
     watched: Option<Arc<ArcSwap<Plans>>>,
     /// By bucket. Two flushes of this process would only get into each other's way, so whoever applies one holds it.
     known: Vec<Mutex<Known>>,
+    /// How many ids each bucket's mirror had when it was last free to be asked.
+    ids: Vec<AtomicU64>,
 }
 
 /// What this worker knows of a bucket.
@@ -58,8 +60,9 @@ impl RedisLedger {
         let namespace = Namespace::new(Arc::clone(&link), keyspace.clone(), group);
         let frame = Frame { keyspace, retention, caps: Caps::STANDARD };
         let known = Bucket::all().map(|_| Mutex::default()).collect();
+        let ids = Bucket::all().map(|_| AtomicU64::default()).collect();
         let stamps = Stamps::default();
-        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, watched: None, known }
+        Self { link, frame, namespace, script: "".into(), sha: "".into(), stamps, watched: None, known, ids }
             .with_script(APPLY)
     }
 
@@ -88,6 +91,15 @@ impl RedisLedger {
         self.sha = redis::Script::new(script).get_hash().into();
         self.script = script.into();
         self
+    }
+
+    /// Waits for no flush: one that Redis does not answer holds its mirror for seconds.
+    fn ids_held(&self) -> u64 {
+        let ids = |(known, ids): (&Mutex<Known>, &AtomicU64)| {
+            known.try_lock().into_iter().for_each(|known| ids.store(known.ids.ids(), Ordering::Relaxed));
+            ids.load(Ordering::Relaxed)
+        };
+        self.known.iter().zip(&self.ids).map(ids).sum()
     }
 
     /// Sends a call, and says what became of it; none when the bucket was no longer as the call supposes.
@@ -190,8 +202,8 @@ impl Ledger for RedisLedger {
         self.namespace.prepare().await
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
-        self.namespace.check().await
+    async fn check(&self) -> Result<Checked, StoreError> {
+        Ok(Checked { seen_ids: self.ids_held(), ..self.namespace.check().await? })
     }
 
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {

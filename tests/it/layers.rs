@@ -77,12 +77,12 @@ const PURE: &[&str] = &[
 const NOT_PURE: &[&str] = &["tokio", "tokio_util", "futures", "rdkafka", "redis", "tracing"];
 
 /// Files that may have floats, and why. Money and counts may not.
-const FLOATS: &[(&str, &str)] = &[("src/ops/metrics.rs", "Prometheus has no other numbers")];
+const FLOATS: &[(&str, &str)] = &[("src/ops/metrics/make.rs", "Prometheus has no other numbers")];
 
 /// Lines of Rust that are code: neither blank nor a comment. The core was held to 6,000; what an operator needs when
 /// state is lost, and what readers of dead letters need, came on top; then prices, quotas and notices; then what a
-/// worker keeps of its own writing.
-const MAX_LINES: usize = 15_800;
+/// worker keeps of its own writing, and what a platform team watches.
+const MAX_LINES: usize = 16_200;
 const MAX_FILE_LINES: usize = 400;
 
 /// Lists that nobody reads from top to bottom, however long they are.
@@ -358,7 +358,7 @@ mod bites {
         assert!(float(&file("src/domain/money.rs", "fn f(x: f64) {}")).is_some());
         assert!(float(&file("src/domain/money.rs", "let x = 1.5_f32;")).is_some());
         assert!(float(&file("src/domain/money.rs", "// no f64 here\nlet x = \"f64\";")).is_none());
-        assert!(float(&file("src/ops/metrics.rs", "fn f(x: f64) {}")).is_none());
+        assert!(float(&file("src/ops/metrics/make.rs", "fn f(x: f64) {}")).is_none());
         assert!(too_long(&file("src/a.rs", &"\n".repeat(401))).is_some());
         assert!(too_long(&file("src/a.rs", &"\n".repeat(400))).is_none());
         assert_eq!(lines_of_code(&file("src/a.rs", "/// doc\n\nfn f() {}\n    // why\n")), 1);

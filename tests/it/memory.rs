@@ -21,7 +21,9 @@ use indelible::domain::seen::Expired;
 use indelible::quota::plans::Plans;
 use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
-use indelible::store::{Capped, Caps, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError, Stretch};
+use indelible::store::{
+    Capped, Caps, Checked, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError, Stretch,
+};
 
 use draft::{Draft, keep};
 use outputs::Moves;
@@ -149,8 +151,8 @@ impl Ledger for MemoryLedger {
         Ok(Prepared::default())
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn check(&self) -> Result<Checked, StoreError> {
+        Ok(Checked::default())
     }
 
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {

@@ -30,7 +30,7 @@ use indelible::pricing::Table;
 use indelible::store::cells;
 use indelible::store::keys::{Keyspace, watermark_field};
 use indelible::store::seen_log::{Entry as Id, read_entries};
-use indelible::store::{Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
+use indelible::store::{Checked, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -73,8 +73,8 @@ impl Ledger for Flaky {
         Ok(Prepared::default())
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn check(&self) -> Result<Checked, StoreError> {
+        Ok(Checked::default())
     }
 
     async fn standing(&self, partition: &TopicPartition) -> Result<Standing, StoreError> {

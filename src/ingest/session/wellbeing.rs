@@ -6,6 +6,7 @@ use rdkafka::error::KafkaError;
 
 use crate::ingest::dead_letter::DeadLetters;
 use crate::ingest::failure::Failure;
+use crate::ingest::lane::Lane;
 use crate::ingest::probe;
 use crate::store::Ledger;
 
@@ -14,7 +15,9 @@ use super::{RENEW, Session};
 impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
     pub(super) fn say_how_it_is(&self, now: Instant) {
         let (latch, tools) = (&self.worker.latch, &self.worker.tools);
-        let stalled = self.lanes.values().find(|lane| lane.stalled_for(now) > tools.limits.stall);
+        let stalls = |lane: &&Lane| lane.stalled_for(now) > tools.limits.stall;
+        tools.metrics.stalled(self.lanes.values().filter(stalls).count());
+        let stalled = self.lanes.values().find(stalls);
         let unheard = self.lanes.values().find(|lane| lane.unheard_for(now) > tools.limits.stall);
         match (tools.trouble.get(), stalled, unheard) {
             (Some(trouble), ..) => latch.not_ready(format!("makes no progress: {trouble}")),

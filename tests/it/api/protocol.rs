@@ -115,7 +115,7 @@ async fn metrics_are_by_route_and_never_by_path() {
         "method=\"GET\",route=\"other\",status=\"404\"",
         "method=\"other\",route=\"/version\",status=\"405\"",
     ] {
-        assert!(text.contains(&format!("indelible_api_request_seconds_count{{{labels}}} 1")), "{labels} in {text}");
+        assert!(text.contains(&format!("indelible_api_requests_total{{{labels}}} 1")), "{labels} in {text}");
     }
     for private in ["alice", "acme", "secret", "PURGE"] {
         assert!(!text.contains(private), "{private} in {text}");
