@@ -37,6 +37,7 @@ missing_packages() {
         ;;
     test)
         has redis-server || echo redis-server
+        { has prometheus && has promtool; } || echo prometheus
         has shellcheck || echo shellcheck
         has python3 || echo python3
         has_java || echo openjdk-17-jre-headless
@@ -79,16 +80,22 @@ Install them, then type the command again:
     fi
 
     say "installing $missing"
-    local had_redis=no
+    local had_redis=no had_prometheus=no
     if has redis-server; then had_redis=yes; fi
+    if has prometheus; then had_prometheus=yes; fi
     "${as_root[@]}" apt-get update -q
     # RUNLEVEL=1: packages do not start their services where there is no systemd.
     # shellcheck disable=SC2086 # one word a package
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
         apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 $missing
-    # Tests and demo run servers of their own; the service was not asked for.
-    if [ "$had_redis" = no ] && [ -d /run/systemd/system ]; then
-        "${as_root[@]}" systemctl disable --now redis-server.service >/dev/null 2>&1 || true
+    # Tests and demo run servers of their own; the services were not asked for.
+    if [ -d /run/systemd/system ]; then
+        if [ "$had_redis" = no ]; then
+            "${as_root[@]}" systemctl disable --now redis-server.service >/dev/null 2>&1 || true
+        fi
+        if [ "$had_prometheus" = no ]; then
+            "${as_root[@]}" systemctl disable --now prometheus.service >/dev/null 2>&1 || true
+        fi
     fi
 
     missing=$(missing_packages "$goal" | tr '\n' ' ')

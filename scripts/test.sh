@@ -10,6 +10,8 @@ say "shellcheck"
 shellcheck -x scripts/*.sh deploy/compose/*.sh .ci/run
 say "mutants that can be planted"
 python3 scripts/mutants.py --check
+say "alerts"
+scripts/check-alerts.sh
 say "clippy"
 cargo clippy --all-targets --locked -- -D warnings
 cargo clippy --all-targets --locked --features crash-points -- -D warnings
