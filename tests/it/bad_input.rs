@@ -129,6 +129,8 @@ fn while_a_dead_letter_cannot_be_written_the_worker_is_not_ready_however_well_ot
             (counted == Some(f64::from(number + 1))).then_some(())
         });
     }
+    assert!(running.metric("indelible_dead_letter_failures_total").is_some_and(|failures| failures >= 1.0));
+    assert_eq!(running.metric("indelible_ready{part=\"worker\"}"), Some(0.0));
     let printed = running.child.output();
     assert_eq!(printed.matches("was not acknowledged").count(), 1, "{printed}");
     assert!(!printed.contains("working again"), "{printed}");

@@ -26,6 +26,7 @@ mod letters;
 mod lost_state;
 mod made;
 mod memory;
+mod metrics;
 mod namespace;
 mod network_faults;
 mod notice_properties;

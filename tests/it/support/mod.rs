@@ -15,6 +15,7 @@ pub(crate) mod kafka_cluster;
 pub(crate) mod oracle;
 pub(crate) mod port;
 pub(crate) mod program;
+pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod redis_cluster;
