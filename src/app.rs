@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -17,8 +17,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::assign::Assigner;
+use crate::api::door::Door;
 use crate::api::{self, ApiState};
-use crate::cli::{policy, settings::Config};
+use crate::auth::Authenticator;
+use crate::cli::policy;
+use crate::cli::settings::{Config, access::Auth};
 use crate::domain::calendar::TimeMs;
 use crate::domain::delta::Scope;
 use crate::domain::ids::{EventId, Source};
@@ -40,7 +43,7 @@ use crate::ingest::trouble::Trouble;
 use crate::ingest::worker::Worker;
 use crate::ops::health::{Health, Latch};
 use crate::ops::metrics::{Metrics, RedisClient, RedisMetrics, RedisOperation};
-use crate::ops::{clock, http};
+use crate::ops::{clock, http, server};
 use crate::store::keys::Keyspace;
 use crate::store::link::{Link, Patience};
 use crate::store::redis_ledger::RedisLedger;
@@ -86,17 +89,19 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
     let ops = bind("INDELIBLE_OPS_LISTEN", config.ops_listen).await?;
     let mut servers = vec![listen(ops, http::router(health, Arc::clone(&metrics)), &shutdown)];
     if let Some((reader, latch)) = api {
-        let router = api::router(ApiState {
+        let (auth, limits) = (admitted(&config.access.auth, &shutdown)?, config.access.limits.clone());
+        let state = ApiState {
             reader: Arc::clone(&reader),
             assigner: Arc::new(assigner(config)?),
             plans: Arc::clone(&config.plans),
             prices: Arc::clone(&config.prices),
             metrics,
             now: clock::now,
-        });
+        };
         let port = bind("INDELIBLE_LISTEN", config.listen).await?;
         tracing::info!(address = %port.local_addr()?, "serving the API");
-        servers.push(listen(port, router, &shutdown));
+        let router = api::router(state, Door::new(auth, limits));
+        servers.push(tokio::spawn(server::serve(port, router, config.access.connections, shutdown.clone())));
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch(reader, latch)));
     }
     servers.extend(channels.zip(sender).map(|(channels, sender)| tell(config, channels, sender, &shutdown)));
@@ -122,6 +127,29 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
         server.unwrap_or_else(|error| tracing::error!(%error, "a server or the sender of notices died"))
     });
     counted.context("the worker can't go on")
+}
+
+/// Who lets callers of the API in; none where everyone may ask, which is said.
+///
+/// # Errors
+/// When nobody would have to authenticate although others than this machine's users could ask.
+fn admitted(auth: &Auth, shutdown: &CancellationToken) -> anyhow::Result<Option<Arc<Authenticator>>> {
+    match auth {
+        Auth::On(auth) => {
+            let keeping = Arc::clone(auth);
+            tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move { keeping.keep_token_keys().await }));
+            Ok(Some(Arc::clone(auth)))
+        }
+        Auth::Off => {
+            tracing::warn!("the API asks nobody for credentials: INDELIBLE_AUTH is none");
+            Ok(None)
+        }
+        Auth::Loopback => {
+            tracing::warn!("the API asks nobody for credentials: none are set up, and it listens on loopback alone");
+            Ok(None)
+        }
+        Auth::Missing => bail!("the API would ask nobody for credentials although it does not listen on loopback"),
+    }
 }
 
 /// A worker on Kafka and Redis.

@@ -10,6 +10,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub mod api;
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod domain;
 pub mod ingest;

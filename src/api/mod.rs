@@ -3,10 +3,14 @@
 //! Reads through [`Reader`] alone; decides nothing about counting and knows no Redis, no Kafka. What is assigned
 //! becomes an event through [`Assigner`], and is told once a worker has applied it: nothing else is written. An
 //! answer is exact or an error, never a guess: without the store there is a 503 and no zeros.
+//! Who may ask is decided before an endpoint is reached (`guard.rs`), how many may at a time before that (`door.rs`).
 //! One family of endpoints a file; read `stats.rs` first.
 
 mod answer;
 pub mod assign;
+pub mod door;
+mod guard;
+mod me;
 mod params;
 mod prices;
 mod problem;
@@ -23,7 +27,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
@@ -31,15 +35,20 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tracing::Instrument as _;
-use utoipa::{OpenApi as _, ToSchema, openapi::OpenApi};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi as _, ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use crate::auth::Needs;
 use crate::ops::{clock, metrics::Metrics};
 use crate::pricing::Table;
 use crate::quota::plans::Plans;
 use crate::store::{Reader, StoreError};
 
 use assign::Assigner;
+
+use door::Door;
+use guard::guarded;
 
 use answer::{Answer, Cost, Dated, Figures, cents, cents_schema, respond};
 use params::{ID, MonthQuery, NoQuery, Query, Whose};
@@ -73,20 +82,25 @@ impl ApiState {
     }
 }
 
-/// All endpoints, with what surrounds them: request ids, problems, metrics, compression.
-pub fn router(state: ApiState) -> Router {
+/// All endpoints, with what surrounds them: request ids, problems, metrics, compression, and who is let in.
+pub fn router(state: ApiState, door: Door) -> Router {
     let (router, _) = endpoints().split_for_parts();
-    router
-        .fallback(async || Problem::new(Kind::NOT_FOUND, "nothing is served here; /openapi.json lists what is"))
+    let cors = door.cors();
+    // The last layer is the outermost: a panic is caught within `observe`, whose id its problem bears.
+    let router = router
+        .fallback(async || Problem::nothing_here())
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::METHOD_NOT_ALLOWED, "the header `allow` lists the methods that this path takes")
         })
-        // The last layer is the outermost: a panic is caught within `observe`, whose id its problem bears.
         .layer(from_fn(answer::revalidate))
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(from_fn_with_state(state.clone(), observe))
-        .with_state(state)
+        .layer(from_fn_with_state(door, door::pass));
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(from_fn_with_state(state.clone(), observe)).with_state(state)
 }
 
 /// The outermost layer: what it does not see is not counted.
@@ -109,7 +123,7 @@ async fn observe(State(state): State<ApiState>, request: Request, next: Next) ->
     };
     let mut response = REQUEST_ID.scope(id.clone(), answer.instrument(span)).await;
     let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.extend(door::SECURITY);
     HeaderValue::from_str(&id).ok().and_then(|id| headers.insert("x-request-id", id));
     state.metrics.api_request(route, method, response.status().as_u16(), clock::instant() - started);
     response
@@ -135,18 +149,20 @@ pub fn openapi() -> OpenApi {
 
 fn endpoints() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
-        .routes(routes!(stats::user_stats))
-        .routes(routes!(stats::tenant_stats))
-        .routes(routes!(users::users))
-        .routes(routes!(usage::tenant_usage))
-        .routes(routes!(usage::user_usage))
-        .routes(routes!(prices::prices))
-        .routes(routes!(prices::mismatches))
-        .routes(routes!(put_quota::assign_tenant_quota))
-        .routes(routes!(put_quota::assign_user_quota))
-        .routes(routes!(quota::tenant_quota))
-        .routes(routes!(quota::user_quota))
-        .routes(routes!(quota::allow))
+        .routes(guarded(Needs::Own, routes!(me::my_stats)))
+        .routes(guarded(Needs::User, routes!(stats::user_stats)))
+        .routes(guarded(Needs::Tenant, routes!(stats::tenant_stats)))
+        .routes(guarded(Needs::Tenant, routes!(users::users)))
+        .routes(guarded(Needs::Tenant, routes!(usage::tenant_usage)))
+        .routes(guarded(Needs::User, routes!(usage::user_usage)))
+        .routes(guarded(Needs::Credential, routes!(prices::prices)))
+        .routes(guarded(Needs::All, routes!(prices::mismatches)))
+        .routes(guarded(Needs::QuotaWrite, routes!(put_quota::assign_tenant_quota)))
+        .routes(guarded(Needs::QuotaWrite, routes!(put_quota::assign_user_quota)))
+        .routes(guarded(Needs::Tenant, routes!(quota::tenant_quota)))
+        .routes(guarded(Needs::User, routes!(quota::user_quota)))
+        .routes(guarded(Needs::User, routes!(quota::allow)))
+        // These two are public: they say nothing about anyone.
         .routes(routes!(openapi_json))
         .routes(routes!(version))
 }
@@ -157,9 +173,23 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         title = "Indelible",
         description = "Usage of AI services, counted exactly once. Times in UTC, half-open ranges, RFC 9457 problems."
     ),
-    components(schemas(Problem))
+    components(schemas(Problem)),
+    modifiers(&Bearer)
 )]
 struct ApiDoc;
+
+/// How to authenticate, for the description.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, description: &mut OpenApi) {
+        let text =
+            "An API key of `indelible key new`, or a JSON Web Token of the issuer that the server is set to trust.";
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build();
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme(guard::SCHEME, SecurityScheme::Http(bearer));
+    }
+}
 
 /// This description
 #[utoipa::path(get, path = "/openapi.json", tag = "about", responses((status = 200, body = serde_json::Value), Others))]

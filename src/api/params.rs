@@ -12,23 +12,31 @@ use crate::domain::{calendar::Month, delta::Scope};
 
 use super::{Kind, Problem};
 
-/// The tenant of the path and, where the route has one, the user. Every endpoint under a tenant takes it from
-/// here and from nowhere else: this is where a credential is to be held against it.
+/// The tenant that is asked about and, where the route has one, the user. Every endpoint under a tenant takes it from
+/// here and from nowhere else: it is there once the guard has held the credential against it, and never before.
+#[derive(Clone)]
 pub(super) struct Whose(pub(super) Scope);
 
 impl<S: Send + Sync> FromRequestParts<S> for Whose {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::internal("no guard stands before this endpoint"))
+    }
+}
+
+impl Whose {
+    /// What the path names; none where it names no tenant.
+    pub(super) async fn of_path(parts: &mut Parts) -> Result<Option<Self>, Problem> {
         let refuse = |detail: String| Problem::new(Kind::INVALID_ID, detail);
         let invalid = |what| move |fault: IdFault| refuse(format!("the {what} {fault}"));
         // Its percent escapes are decoded once.
-        let path = RawPathParams::from_request_parts(parts, state).await;
+        let path = RawPathParams::from_request_parts(parts, &()).await;
         let path = path.map_err(|_| refuse("the path is not UTF-8 once its percent escapes are decoded".to_owned()))?;
         let part = |name| path.iter().find(|(key, _)| *key == name).map(|(_, text)| text);
-        let tenant = TenantId::new(part("tenant").unwrap_or_default()).map_err(invalid("tenant"))?;
+        let tenant = part("tenant").map(TenantId::new).transpose().map_err(invalid("tenant"))?;
         let user = part("user").map(UserId::new).transpose().map_err(invalid("user"))?;
-        Ok(Self(Scope { tenant, user }))
+        Ok(tenant.map(|tenant| Self(Scope { tenant, user })))
     }
 }
 

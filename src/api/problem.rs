@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
@@ -13,7 +13,7 @@ use crate::store::StoreError;
 
 use super::assign::AssignFault;
 
-const MIME: &str = "application/problem+json";
+pub(super) const MIME: &str = "application/problem+json";
 
 tokio::task_local! {
     /// The id of the request that the task answers.
@@ -28,6 +28,12 @@ impl Kind {
     pub(super) const INVALID_ID: Self = Self("invalid-id", "Not an id", 400);
     pub(super) const INVALID_PARAMETER: Self = Self("invalid-parameter", "Not a parameter", 400);
     pub(super) const INVALID_CURSOR: Self = Self("invalid-cursor", "Not a cursor of this list", 400);
+    pub(super) const UNAUTHENTICATED: Self = Self("unauthenticated", "Not authenticated", 401);
+    pub(super) const FORBIDDEN: Self = Self("insufficient-scope", "The credential does not allow it", 403);
+    pub(super) const RATE_LIMITED: Self = Self("rate-limited", "Too many requests", 429);
+    pub(super) const OVERLOADED: Self = Self("overloaded", "Too much at once", 503);
+    pub(super) const TIMED_OUT: Self = Self("timed-out", "No answer in time", 503);
+    pub(super) const AUTH_UNAVAILABLE: Self = Self("auth-unavailable", "Credentials can't be checked now", 503);
     pub(super) const NOT_FOUND: Self = Self("not-found", "No such resource", 404);
     pub(super) const METHOD_NOT_ALLOWED: Self = Self("method-not-allowed", "Not a method of this path", 405);
     pub(super) const REQUEST_TIMEOUT: Self = Self("request-timeout", "Request too slow", 408);
@@ -67,13 +73,30 @@ pub(super) struct Problem {
     /// Seconds until the same request may be answered.
     #[serde(skip)]
     retry_after: Option<u16>,
+    /// How to be let in: `www-authenticate`.
+    #[serde(skip)]
+    challenge: Option<&'static str>,
 }
 
 impl Problem {
     /// `detail` tells the caller what to do differently.
     pub(super) fn new(Kind(slug, title, status): Kind, detail: impl Into<String>) -> Self {
         let (r#type, detail) = (format!("urn:indelible:problem:{slug}"), detail.into());
-        Self { r#type, title, status, detail, request_id: String::new(), cause: String::new(), retry_after: None }
+        let (request_id, cause) = (String::new(), String::new());
+        Self { r#type, title, status, detail, request_id, cause, retry_after: None, challenge: None }
+    }
+
+    /// Of every path that does not exist, or not for whoever asks: one answer, so that nobody can tell which.
+    pub(super) fn nothing_here() -> Self {
+        Self::new(Kind::NOT_FOUND, "nothing is served here; /openapi.json lists what is")
+    }
+
+    pub(super) fn retry_after(self, seconds: u16) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    pub(super) fn challenging(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
     }
 
     fn caused(kind: Kind, detail: &str, cause: impl ToString) -> Self {
@@ -143,6 +166,8 @@ impl IntoResponse for Problem {
         self.request_id = REQUEST_ID.try_with(String::clone).unwrap_or_default();
         let (problem, cause) = (&self.r#type, &self.cause);
         match self.status {
+            // One line for each would add to the load: who sheds says so at intervals.
+            _ if self.title == Kind::OVERLOADED.1 => tracing::debug!(problem, "request shed"),
             503 | 504 => tracing::warn!(problem, cause, "request failed"),
             500.. => tracing::error!(problem, cause, "request failed"),
             _ => tracing::debug!(problem, "request refused"),
@@ -151,7 +176,9 @@ impl IntoResponse for Problem {
         // A problem lasts as long as its cause, and no cache knows how long that is.
         let headers = [(header::CONTENT_TYPE, MIME), (header::CACHE_CONTROL, "no-store")];
         let mut response = (status, headers, serde_json::to_vec(&self).unwrap_or_default()).into_response();
-        response.headers_mut().extend(self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.into())));
+        let headers = response.headers_mut();
+        headers.extend(self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.into())));
+        headers.extend(self.challenge.map(|how| (header::WWW_AUTHENTICATE, HeaderValue::from_static(how))));
         response
     }
 }

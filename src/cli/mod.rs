@@ -5,6 +5,7 @@ pub mod demo;
 pub mod dlq;
 pub mod emit;
 pub mod healthcheck;
+pub mod key;
 pub mod offsets;
 pub mod policy;
 pub mod price;
@@ -18,7 +19,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::app::{self, Role};
 use crate::ingest::schemas;
-use crate::ops::{shutdown, telemetry};
+use crate::ops::{clock, shutdown, telemetry};
 
 use offsets::OffsetsCommand;
 use settings::{Config, Settings};
@@ -95,6 +96,11 @@ enum Command {
         #[command(subcommand)]
         what: quota::Quota,
     },
+    /// Make API keys.
+    Key {
+        #[command(subcommand)]
+        what: key::Key,
+    },
     /// Print the JSON Schema of an event type, or list the types.
     Schema {
         /// For example ai.usage.recorded.v1
@@ -134,6 +140,7 @@ pub fn run() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "indelible", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
+        Command::Key { what } => said(key::run(&what, clock::now())),
         Command::Config { what: ConfigWhat::Show } => config::show(&Cli::command(), &matches),
         // It asks a process that has its settings already: files that have changed since are none of its business.
         Command::Healthcheck => match cli.settings.ops_listen() {
@@ -168,6 +175,9 @@ fn run_with(command: Command, config: Config) -> ExitCode {
         }
         Command::Serve { role, takeover, .. } => {
             let config = Config { takeover, ..config };
+            if let Some(fault) = config.access.refusal(config.listen).filter(|_| role != Role::Worker) {
+                return config::report(&[fault]);
+            }
             in_runtime(&config, async |shutdown| app::serve(&config, role, shutdown).await)
         }
         Command::Offsets { what } => in_runtime(&config, async |shutdown| {
@@ -206,7 +216,7 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             }
             Err(price::Refusal::Failed(error)) => Err(error),
         },
-        Command::Healthcheck | Command::Schema { .. } | Command::Completions { .. } => Ok(()),
+        Command::Healthcheck | Command::Key { .. } | Command::Schema { .. } | Command::Completions { .. } => Ok(()),
     };
     said(ended)
 }

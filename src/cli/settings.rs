@@ -1,5 +1,6 @@
 //! Every setting: its flag, its variable, its default, and the checks that all of them pass or fail together.
 
+pub mod access;
 mod notices;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::store::{Caps, Retention};
 
 use super::policy::{self, Files};
 
+use access::{Access, AccessSettings};
 use notices::NoticeSettings;
 
 /// The settings as given. Defaults stand here and nowhere else.
@@ -80,6 +82,8 @@ pub struct Settings {
     #[arg(long, env = "INDELIBLE_PRICES", global = true)]
     prices: Option<String>,
     #[command(flatten)]
+    access: AccessSettings,
+    #[command(flatten)]
     notices: NoticeSettings,
     /// A user's tokens a month where no plan says otherwise: a soft limit, from 1.
     #[arg(long, env = "INDELIBLE_QUOTA_TOKENS", global = true, default_value = "1000000")]
@@ -111,6 +115,8 @@ pub struct Config {
     pub takeover: bool,
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
+    /// Who may ask the API, and how much at a time.
+    pub access: Access,
     pub bounds: Bounds,
     pub retention: Retention,
     pub caps: Caps,
@@ -180,9 +186,7 @@ impl Settings {
             all.iter().for_each(|fault| faults.add("PRICES", fault));
             Table::default()
         });
-        let tenant_users = self.tenant_users.parse().unwrap_or(0);
-        let sane = (1..=100_000_000).contains(&tenant_users);
-        faults.unless(sane, "TENANT_USERS", &self.tenant_users, "is not a whole number from 1 to 100000000");
+        let tenant_users = faults.number("TENANT_USERS", &self.tenant_users, 1, 100_000_000);
         let format = self.log_format.as_str();
         faults.unless(["text", "json"].contains(&format), "LOG_FORMAT", format, "is neither text nor json");
         if let Err(why) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
@@ -211,13 +215,14 @@ impl Settings {
             takeover: false,
             listen,
             ops_listen,
+            access: self.access.check(listen, faults),
             bounds: Bounds { max_future_ms, max_age_ms },
             retention: Retention {
                 seen_ms: faults.duration_ms("DEDUPE_WINDOW", &self.dedupe_window, ("1s", "31d")),
                 // A creation comes at most this long after its output was deleted.
                 tombstones_ms: max_age_ms + max_future_ms,
             },
-            caps: Caps { tenant_users, ..Caps::STANDARD },
+            caps: Caps { tenant_users: tenant_users as usize, ..Caps::STANDARD },
             dlq_topic: self.dlq_topic.clone(),
             rated_topic,
             files,
@@ -283,6 +288,13 @@ impl Faults {
             self.unless(false, setting, value, "is not an address and port such as 127.0.0.1:8080");
             SocketAddr::from(([0, 0, 0, 0], 0))
         })
+    }
+
+    /// A whole number; both bounds included.
+    fn number(&mut self, setting: &str, value: &str, least: u32, most: u32) -> u32 {
+        let given = value.parse().ok().filter(|given| (least..=most).contains(given));
+        self.unless(given.is_some(), setting, value, &format!("is not a whole number from {least} to {most}"));
+        given.unwrap_or(least)
     }
 
     /// In milliseconds; both bounds included.

@@ -7,5 +7,6 @@ pub mod crash;
 pub mod health;
 pub mod http;
 pub mod metrics;
+pub mod server;
 pub mod shutdown;
 pub mod telemetry;

@@ -17,7 +17,7 @@ enum Others {
     AllBut(&'static [&'static str]),
 }
 
-const EVERY_LAYER: &[&str] = &["domain", "pricing", "quota", "ingest", "store", "api", "ops", "cli", "app"];
+const EVERY_LAYER: &[&str] = &["domain", "pricing", "quota", "auth", "ingest", "store", "api", "ops", "cli", "app"];
 
 /// A new folder under src/ needs a row here.
 const LAYERS: &[Layer] = &[
@@ -37,6 +37,12 @@ const LAYERS: &[Layer] = &[
         others: Others::Only(&["std", "chrono", "thiserror", "serde", "toml", "humantime"]),
     },
     Layer {
+        name: "auth",
+        ours: &["domain"],
+        // Who asks, and what they may: no HTTP but the fetching of keys, no usage.
+        others: Others::AllBut(&["rdkafka", "redis", "axum", "tower_http", "utoipa", "utoipa_axum", "prometheus"]),
+    },
+    Layer {
         name: "ingest",
         ours: &["domain", "pricing", "quota", "store", "ops"],
         others: Others::AllBut(&["redis", "axum", "tower_http", "utoipa", "utoipa_axum"]),
@@ -49,7 +55,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "api",
-        ours: &["domain", "pricing", "quota", "store", "ops"],
+        ours: &["domain", "pricing", "quota", "auth", "store", "ops"],
         others: Others::AllBut(&["rdkafka", "redis"]),
     },
     Layer { name: "ops", ours: &[], others: Others::AllBut(&["rdkafka", "redis"]) },
@@ -73,6 +79,10 @@ const PURE: &[&str] = &[
     "src/ingest/rated/owed.rs",
     "src/ingest/cloudevent.rs",
     "src/ingest/quota_event.rs",
+    "src/auth/access.rs",
+    "src/auth/scopes.rs",
+    "src/auth/api_keys.rs",
+    "src/auth/rates.rs",
 ];
 const NOT_PURE: &[&str] = &["tokio", "tokio_util", "futures", "rdkafka", "redis", "tracing"];
 
@@ -81,8 +91,8 @@ const FLOATS: &[(&str, &str)] = &[("src/ops/metrics/make.rs", "Prometheus has no
 
 /// Lines of Rust that are code: neither blank nor a comment. The core was held to 6,000; what an operator needs when
 /// state is lost, and what readers of dead letters need, came on top; then prices, quotas and notices; then what a
-/// worker keeps of its own writing, and what a platform team watches.
-const MAX_LINES: usize = 16_200;
+/// worker keeps of its own writing, what a platform team watches, and who may ask the API how much at a time.
+const MAX_LINES: usize = 17_600;
 const MAX_FILE_LINES: usize = 400;
 
 /// Lists that nobody reads from top to bottom, however long they are.

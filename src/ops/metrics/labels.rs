@@ -90,7 +90,7 @@ pub(super) const STORE_ERRORS: [&str; 7] =
 /// What may be counted under "other".
 pub(super) const CAPPED: [&str; 4] = ["group", "tool", "user", "kind"];
 /// Files that are read again.
-pub(super) const RELOADED: [&str; 2] = ["prices", "plans"];
+pub(super) const RELOADED: [&str; 4] = ["prices", "plans", "api_keys", "token_keys"];
 /// Sinks of notices, and how tries can end there.
 pub(super) const NOTICES: [(&str, &[Sent]); 2] = [("topic", &[Sent::Sent, Sent::Failed]), ("webhook", &Sent::ALL)];
 pub(super) const REBALANCES: [&str; 2] = ["assigned", "revoked"];

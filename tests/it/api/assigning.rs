@@ -109,7 +109,7 @@ impl Stage {
             plans.by_name.insert(PlanName::new(name).expect("an id"), Plan::default());
         }
         state.plans.store(Arc::new(plans));
-        Self { app: router(state), written, assigned }
+        Self { app: router(state, open_door()), written, assigned }
     }
 
     async fn put(&self, path: &str, body: impl Into<Body>) -> Answer {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod assigning;
+mod authorisation;
 mod fake;
 mod prices;
 mod protocol;
@@ -9,11 +10,13 @@ mod quotas;
 mod refusals;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use indelible::api::door::{Door, DoorLimits};
 use indelible::api::{ApiState, router};
 use indelible::ops::metrics::Metrics;
 use indelible::pricing::Table;
@@ -50,7 +53,16 @@ fn app(fake: Fake) -> Router {
 }
 
 fn app_with(fake: Fake, metrics: Arc<Metrics>) -> Router {
-    router(state(fake, metrics))
+    router(state(fake, metrics), open_door())
+}
+
+/// Everyone is let in, and no limit is met.
+pub(crate) fn open_door() -> Door {
+    Door::new(None, limits())
+}
+
+fn limits() -> DoorLimits {
+    DoorLimits { concurrent: 1_000, rate: None, timeout: Duration::from_secs(60), origins: Vec::new() }
 }
 
 fn state(fake: Fake, metrics: Arc<Metrics>) -> ApiState {

@@ -36,7 +36,7 @@ output = "16"
 
 fn priced(fake: Fake, text: &str) -> Router {
     let prices = Arc::new(ArcSwap::from_pointee(Table::parse(text).expect("a table")));
-    router(ApiState { prices, ..state(fake, Arc::new(Metrics::new(&[]).expect("metrics"))) })
+    router(ApiState { prices, ..state(fake, Arc::new(Metrics::new(&[]).expect("metrics"))) }, open_door())
 }
 
 #[tokio::test]

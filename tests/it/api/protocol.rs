@@ -150,6 +150,7 @@ async fn every_route_and_status_is_described() {
         names,
         [
             "/openapi.json",
+            "/v1/me/stats",
             "/v1/prices",
             "/v1/prices/mismatches",
             "/v1/tenants/{tenant}/quota",
@@ -171,11 +172,22 @@ async fn every_route_and_status_is_described() {
         let statuses: Vec<_> = operation["responses"].as_object().expect("responses").keys().collect();
         // What prices are in force is in memory.
         let store = path.starts_with("/v1") && *path != "/v1/prices";
-        let expected: &[_] = match (method, store) {
-            ("put", _) => &["200", "400", "408", "409", "413", "422", "503", "504", "default"],
-            (_, true) => &["200", "304", "400", "500", "503", "default"],
-            _ => &["200", "304", "400", "default"],
+        let mut expected = match (method, store) {
+            ("put", _) => vec!["200", "400", "408", "409", "413", "422", "503", "504", "default"],
+            (_, true) => vec!["200", "304", "400", "500", "503", "default"],
+            _ => vec!["200", "304", "400", "default"],
         };
+        // What is under /v1 asks for a credential, and for more than any where the store is asked.
+        if path.starts_with("/v1") {
+            expected.extend(["401", "429"]);
+            expected.extend(store.then_some("403"));
+            expected.extend((path.contains("{tenant}") || path.contains("/me/")).then_some("404"));
+            let scopes = operation["security"][0]["bearer"].as_array().expect("a credential is asked for");
+            assert_eq!(scopes.len(), usize::from(store), "{method} {path}");
+        } else {
+            assert_eq!(operation.get("security"), None, "{method} {path}");
+        }
+        expected.sort_unstable();
         assert_eq!(statuses, expected, "{method} {path}");
         let parameters = operation["parameters"].as_array();
         let in_path = parameters.map_or(0, |all| all.iter().filter(|p| p["in"] == "path").count());

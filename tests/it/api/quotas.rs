@@ -43,7 +43,7 @@ fn alice(tokens: i64, nanos: i64) -> Fake {
 fn app_at(fake: Fake, now: fn() -> DateTime<Utc>) -> Router {
     let state = state(fake, Arc::new(Metrics::new(&[]).expect("metrics")));
     state.plans.store(Arc::new(plans(PLANS)));
-    router(ApiState { now, ..state })
+    router(ApiState { now, ..state }, open_door())
 }
 
 /// On the 24th of November.
@@ -206,7 +206,7 @@ async fn a_plan_that_nobody_knows_is_a_409_until_the_file_has_it() {
     let mut fake = alice(5, 0);
     fake.assign("acme", None, "2026-11-20T00:00:00Z", plan("gold"));
     let state = state(fake, Arc::new(Metrics::new(&[]).expect("metrics")));
-    let (plans_in_place, app) = (Arc::clone(&state.plans), router(state));
+    let (plans_in_place, app) = (Arc::clone(&state.plans), router(state, open_door()));
     for path in [QUOTA, OF_TENANT, ALLOW, STATS] {
         let answer = get(&app, path).await;
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (409, "unknown-plan"), "{path}");
