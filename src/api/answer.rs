@@ -130,11 +130,11 @@ pub(super) fn respond(answer: &impl Serialize) -> Result<Response, Problem> {
 }
 
 /// The ETag of what counts as a change of an answer.
-fn tag(json: &[u8]) -> String {
+pub(super) fn tag(json: &[u8]) -> String {
     format!("W/\"{:032x}\"", xxh3_128(json))
 }
 
-fn tagged(tag: String, json: Vec<u8>) -> Response {
+pub(super) fn tagged(tag: String, json: Vec<u8>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "private, no-cache"),
@@ -179,8 +179,8 @@ pub(super) fn cents_schema() -> Object {
 pub(super) struct Cost {
     /// Exact decimal text, up to 9 decimals.
     #[schema(example = "57.868362")]
-    amount: String,
-    currency: &'static str,
+    pub(super) amount: String,
+    pub(super) currency: &'static str,
 }
 
 impl From<NanoDollars> for Cost {

@@ -14,20 +14,17 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::auth::{Authenticator, Denial, Needs, Principal, Refusal};
+use crate::auth::{Authenticator, Denial, Needs, Principal, Refusal, Scopes};
 use crate::domain::delta::Scope;
 use crate::ops::clock;
 
 use super::ApiState;
 use super::door::Door;
 use super::params::Whose;
-use super::problem::{Kind, MIME, Problem};
+use super::problem::{Challenge, Kind, MIME, Problem};
 
 /// The name of the way to authenticate, in the description.
 pub(super) const SCHEME: &str = "bearer";
-
-const WHO: &str = "Bearer realm=\"indelible\"";
-const INVALID: &str = "Bearer realm=\"indelible\", error=\"invalid_token\"";
 
 /// Puts the guard before an endpoint, and says so in its description.
 pub(super) fn guarded(needs: Needs, endpoint: UtoipaMethodRouter<ApiState>) -> UtoipaMethodRouter<ApiState> {
@@ -46,7 +43,7 @@ pub(super) fn guarded(needs: Needs, endpoint: UtoipaMethodRouter<ApiState>) -> U
 }
 
 fn describe(operation: &mut Operation, path: &str, needs: Needs) {
-    operation.security = Some(vec![SecurityRequirement::new(SCHEME, needs.scope())]);
+    operation.security = Some(vec![SecurityRequirement::new(SCHEME, needs.scope().map(Scopes::name))]);
     let mut answers = vec![
         ("401", "unauthenticated: no credential, or not a valid one"),
         ("429", "rate-limited: too many requests of this credential (with `retry-after`)"),
@@ -109,13 +106,13 @@ async fn authenticate(auth: &Authenticator, headers: &HeaderMap) -> Result<Princ
         first.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, credential)| credential.trim());
     let Some(credential) = bearer else {
         let detail = "send `authorization: Bearer` and an API key or a token";
-        return Err(Problem::new(Kind::UNAUTHENTICATED, detail).challenging(WHO));
+        return Err(Problem::new(Kind::UNAUTHENTICATED, detail).challenging(Challenge::Missing));
     };
     // Of two, one part of a chain may read this one and another part that one.
     let refusal = if given.next().is_some() { Err(Refusal::Invalid) } else { auth.check(credential).await };
     refusal.map_err(|refusal| match refusal {
         Refusal::Invalid => Problem::new(Kind::UNAUTHENTICATED, "the credential is not valid here, or not any more")
-            .challenging(INVALID),
+            .challenging(Challenge::Invalid),
         Refusal::Unavailable => {
             Problem::new(Kind::AUTH_UNAVAILABLE, "the keys of tokens can't be read at the moment").retry_after(10)
         }
@@ -127,20 +124,11 @@ fn refuse(denial: Denial) -> Problem {
         Denial::NotFound => Problem::nothing_here(),
         Denial::NoUser => {
             Problem::new(Kind::FORBIDDEN, "the credential names no tenant and user who could be meant by `me`")
-                .challenging(challenge("usage:read"))
+                .challenging(Challenge::Lacks(Scopes::READ))
         }
-        Denial::Scope(scope) => Problem::new(Kind::FORBIDDEN, format!("the credential lacks the scope {scope}"))
-            .challenging(challenge(scope)),
-    }
-}
-
-/// In one text for each scope, since a header of a closed list needs no check.
-fn challenge(scope: &str) -> &'static str {
-    match scope {
-        "usage:read" => "Bearer realm=\"indelible\", error=\"insufficient_scope\", scope=\"usage:read\"",
-        "usage:read:tenant" => "Bearer realm=\"indelible\", error=\"insufficient_scope\", scope=\"usage:read:tenant\"",
-        "usage:read:all" => "Bearer realm=\"indelible\", error=\"insufficient_scope\", scope=\"usage:read:all\"",
-        "quota:write" => "Bearer realm=\"indelible\", error=\"insufficient_scope\", scope=\"quota:write\"",
-        _ => "Bearer realm=\"indelible\", error=\"insufficient_scope\"",
+        Denial::Scope(scope) => {
+            Problem::new(Kind::FORBIDDEN, format!("the credential lacks the scope {}", scope.name()))
+                .challenging(Challenge::Lacks(scope))
+        }
     }
 }

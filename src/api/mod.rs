@@ -8,6 +8,7 @@
 
 mod answer;
 pub mod assign;
+mod csv;
 pub mod door;
 mod guard;
 mod me;
@@ -112,7 +113,7 @@ async fn observe(State(state): State<ApiState>, request: Request, next: Next) ->
     // Labels have few values, whatever callers send.
     let method = [Method::GET, Method::HEAD, Method::PUT].into_iter().find(|known| known == request.method());
     let method = method.as_ref().map_or("other", Method::as_str);
-    let span = tracing::error_span!("http", request_id = id, route);
+    let span = tracing::error_span!("http", request_id = id, route, trace_id = trace_id(request.headers()));
     let answer = async {
         let response = next.run(request).await;
         // The compression layer refuses by itself, with the whole answer as the body.
@@ -134,6 +135,14 @@ fn request_id(headers: &HeaderMap) -> String {
     let is_good = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(is_good);
     given.map_or_else(random_id, str::to_owned)
+}
+
+/// The trace that a request is part of, as W3C Trace Context has it: `00-`, 32 digits, and what is not looked at here.
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let (version, id) = (parts.next()?, parts.next()?);
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (hex(version, 2) && version != "ff" && hex(id, 32) && id.bytes().any(|b| b != b'0')).then_some(id)
 }
 
 /// 128 bits from the standard library's random hash keys: unique enough for a name, and never a secret.

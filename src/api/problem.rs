@@ -4,9 +4,10 @@ use std::any::Any;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::auth::Scopes;
 use crate::domain::counters::Overflow;
 use crate::quota::plans::UnknownPlan;
 use crate::store::StoreError;
@@ -57,8 +58,9 @@ impl Kind {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Problem {
     /// A stable name: branch on this.
-    #[schema(example = "urn:indelible:problem:invalid-parameter")]
-    r#type: String,
+    #[serde(serialize_with = "urn")]
+    #[schema(value_type = String, example = "urn:indelible:problem:invalid-parameter")]
+    r#type: &'static str,
     title: &'static str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
@@ -75,13 +77,40 @@ pub(super) struct Problem {
     retry_after: Option<u16>,
     /// How to be let in: `www-authenticate`.
     #[serde(skip)]
-    challenge: Option<&'static str>,
+    challenge: Option<Challenge>,
+}
+
+/// What `www-authenticate` says (RFC 6750).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Challenge {
+    /// There was no credential.
+    Missing,
+    /// There was one that is none.
+    Invalid,
+    /// It is valid, and lacks a scope.
+    Lacks(Scopes),
+}
+
+impl Challenge {
+    fn header(self) -> Option<HeaderValue> {
+        let realm = "Bearer realm=\"indelible\"";
+        let text = match self {
+            Self::Missing => realm.to_owned(),
+            Self::Invalid => format!("{realm}, error=\"invalid_token\""),
+            Self::Lacks(scope) => format!("{realm}, error=\"insufficient_scope\", scope=\"{}\"", scope.name()),
+        };
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+fn urn<S: Serializer>(slug: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("urn:indelible:problem:{slug}"))
 }
 
 impl Problem {
     /// `detail` tells the caller what to do differently.
     pub(super) fn new(Kind(slug, title, status): Kind, detail: impl Into<String>) -> Self {
-        let (r#type, detail) = (format!("urn:indelible:problem:{slug}"), detail.into());
+        let (r#type, detail) = (slug, detail.into());
         let (request_id, cause) = (String::new(), String::new());
         Self { r#type, title, status, detail, request_id, cause, retry_after: None, challenge: None }
     }
@@ -95,7 +124,7 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    pub(super) fn challenging(self, challenge: &'static str) -> Self {
+    pub(super) fn challenging(self, challenge: Challenge) -> Self {
         Self { challenge: Some(challenge), ..self }
     }
 
@@ -164,10 +193,10 @@ impl From<Overflow> for Problem {
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         self.request_id = REQUEST_ID.try_with(String::clone).unwrap_or_default();
-        let (problem, cause) = (&self.r#type, &self.cause);
+        let (problem, cause) = (format!("urn:indelible:problem:{}", self.r#type), &self.cause);
         match self.status {
             // One line for each would add to the load: who sheds says so at intervals.
-            _ if self.title == Kind::OVERLOADED.1 => tracing::debug!(problem, "request shed"),
+            _ if self.r#type == Kind::OVERLOADED.0 => tracing::debug!(problem, "request shed"),
             503 | 504 => tracing::warn!(problem, cause, "request failed"),
             500.. => tracing::error!(problem, cause, "request failed"),
             _ => tracing::debug!(problem, "request refused"),
@@ -178,7 +207,7 @@ impl IntoResponse for Problem {
         let mut response = (status, headers, serde_json::to_vec(&self).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
         headers.extend(self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.into())));
-        headers.extend(self.challenge.map(|how| (header::WWW_AUTHENTICATE, HeaderValue::from_static(how))));
+        headers.extend(self.challenge.and_then(Challenge::header).map(|how| (header::WWW_AUTHENTICATE, how)));
         response
     }
 }

@@ -3,6 +3,7 @@
 use std::iter::successors;
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -10,7 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::domain::counters::{DayUsage, Overflow};
 use crate::domain::{calendar::Month, money::NanoDollars};
 
-use super::{Answer, ApiState, Cost, Dated, ID, Kind, Others, Problem, Query, StoreFails, Whose, cents, cents_schema};
+use super::csv::{Csv, Form};
+use super::{ApiState, Cost, Dated, ID, Kind, Others, Problem, Query, StoreFails, Whose, cents, cents_schema};
 
 /// The width of a bucket, in UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -73,19 +75,33 @@ struct BucketFigures {
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/usage", tag = "usage",
     params(("tenant" = String, Path, description = ID), UsageQuery),
-    responses((status = 200, body = Dated<Series>), Others, StoreFails)
+    responses(
+        (status = 200, content((Dated<Series> = "application/json"), (String = "text/csv"))), Others, StoreFails
+    )
 )]
-pub(super) async fn tenant_usage(state: State<ApiState>, whose: Whose, query: Query<UsageQuery>) -> Answer<Series> {
-    user_usage(state, whose, query).await
+pub(super) async fn tenant_usage(
+    state: State<ApiState>,
+    whose: Whose,
+    form: Form,
+    query: Query<UsageQuery>,
+) -> Result<Response, Problem> {
+    user_usage(state, whose, form, query).await
 }
 
 /// A user's usage over time
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/users/{user}/usage", tag = "usage",
     params(("tenant" = String, Path, description = ID), ("user" = String, Path, description = ID), UsageQuery),
-    responses((status = 200, body = Dated<Series>), Others, StoreFails)
+    responses(
+        (status = 200, content((Dated<Series> = "application/json"), (String = "text/csv"))), Others, StoreFails
+    )
 )]
-pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Query<UsageQuery>) -> Answer<Series> {
+pub(super) async fn user_usage(
+    state: State<ApiState>,
+    whose: Whose,
+    form: Form,
+    query: Query<UsageQuery>,
+) -> Result<Response, Problem> {
     let (Whose(scope), Query(query)) = (whose, query);
     let bucket = query.bucket.unwrap_or_default();
     let starts = query.starts(bucket, (state.now)())?;
@@ -107,9 +123,21 @@ pub(super) async fn user_usage(state: State<ApiState>, whose: Whose, query: Quer
         }
     };
     let figures = |start| figures(bucket, start, sums.get(&start).copied().unwrap_or_default());
+    if form == Form::Csv {
+        return Ok(table(starts.into_iter().map(figures)).respond(&freshness));
+    }
     let (tenant_id, user_id) = (scope.tenant.to_string(), scope.user.map(|user| user.to_string()));
     let series = Series { tenant_id, user_id, bucket, buckets: starts.into_iter().map(figures).collect() };
-    Ok(Dated::new(&state, series, freshness))
+    Ok(Form::vary(Dated::new(&state, series, freshness).into_response()))
+}
+
+fn table(buckets: impl Iterator<Item = BucketFigures>) -> Csv {
+    let mut csv = Csv::new(&["start", "end", "requests", "totalTokens", "cost", "charge", "currency"]);
+    for BucketFigures { start, end, requests, total_tokens, cost, charge, .. } in buckets {
+        let (requests, tokens) = (requests.to_string(), total_tokens.to_string());
+        csv.row(&[&start, &end, &requests, &tokens, &cost.amount, &charge.amount, cost.currency]);
+    }
+    csv
 }
 
 fn figures(bucket: Bucket, start: NaiveDate, sum: DayUsage) -> BucketFigures {

@@ -1,17 +1,20 @@
 //! `GET /v1/tenants/{tenant}/users`: who used most in a month, page by page.
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::domain::calendar::Month;
+use crate::domain::counters::{Counters, Overflow};
 use crate::domain::ids::{TenantId, UserId};
-use crate::domain::{calendar::Month, counters::Overflow};
 use crate::store::{Sort, UserCursor};
 
+use super::csv::{Csv, Form};
 use super::params::month;
-use super::{Answer, ApiState, Dated, Figures, ID, Kind, Others, Problem, Query, StoreFails, Whose};
+use super::{ApiState, Dated, Figures, ID, Kind, Others, Problem, Query, StoreFails, Whose};
 
 /// What the list is ordered by, the greatest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -65,9 +68,16 @@ struct UserFigures {
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/users", tag = "users",
     params(("tenant" = String, Path, description = ID), UsersQuery),
-    responses((status = 200, body = Dated<Users>), Others, StoreFails)
+    responses(
+        (status = 200, content((Dated<Users> = "application/json"), (String = "text/csv"))), Others, StoreFails
+    )
 )]
-pub(super) async fn users(state: State<ApiState>, whose: Whose, Query(query): Query<UsersQuery>) -> Answer<Users> {
+pub(super) async fn users(
+    state: State<ApiState>,
+    whose: Whose,
+    form: Form,
+    Query(query): Query<UsersQuery>,
+) -> Result<Response, Problem> {
     let (tenant, limit) = (whose.0.tenant, query.limit.unwrap_or(50));
     if !(1..=500).contains(&limit) {
         return Err(Problem::new(Kind::INVALID_PARAMETER, format!("limit: {limit} is not from 1 to 500")));
@@ -79,14 +89,60 @@ pub(super) async fn users(state: State<ApiState>, whose: Whose, Query(query): Qu
         SortBy::Requests => Sort::Requests,
     };
     let page = state.ask(state.reader.users(&tenant, month, by, after, limit.into())).await?;
+    let next = page.next.as_ref().map(|end| write(&tenant, month, sort, end)).transpose()?;
+    if form == Form::Csv {
+        let next = next.map(|cursor| format!("limit={limit}&cursor={cursor}"));
+        return Ok(table(&page.users)?.followed_by(next).respond(&page.freshness));
+    }
     let figures = |(user, sum): &(UserId, _)| Ok(UserFigures { user_id: user.to_string(), sum: Figures::of(sum)? });
     let users = Users {
         tenant_id: tenant.to_string(),
         month: month.to_string(),
         users: page.users.iter().map(figures).collect::<Result<_, Overflow>>()?,
-        next_cursor: page.next.map(|end| write(&tenant, month, sort, &end)).transpose()?,
+        next_cursor: next,
     };
-    Ok(Dated::new(&state, users, page.freshness))
+    Ok(Form::vary(Dated::new(&state, users, page.freshness).into_response()))
+}
+
+const COLUMNS: [&str; 12] = [
+    "userId",
+    "requests",
+    "tokensIn",
+    "tokensOut",
+    "totalTokens",
+    "cachedTokens",
+    "reasoningTokens",
+    "cost",
+    "charge",
+    "currency",
+    "unpricedRequests",
+    "averageLatencyMs",
+];
+
+fn table(users: &[(UserId, Counters)]) -> Result<Csv, Overflow> {
+    let mut csv = Csv::new(&COLUMNS);
+    for (user, sum) in users {
+        let counts = [sum.requests, sum.tokens_in, sum.tokens_out, sum.total_tokens()?, sum.cached_tokens];
+        let [requests, tokens_in, tokens_out, total, cached] = counts.map(|count| count.to_string());
+        let [reasoning, unpriced] = [sum.reasoning_tokens, sum.unpriced].map(|count| count.to_string());
+        let latency = sum.average_latency_ms().map_or_else(String::new, |ms| ms.to_string());
+        let (cost, charge) = (sum.cost.to_dollars(), sum.charge.to_dollars());
+        csv.row(&[
+            user.as_str(),
+            &requests,
+            &tokens_in,
+            &tokens_out,
+            &total,
+            &cached,
+            &reasoning,
+            &cost,
+            &charge,
+            "USD",
+            &unpriced,
+            &latency,
+        ]);
+    }
+    Ok(csv)
 }
 
 /// Month, order and place asked for. A cursor names its list: handed to another list it is refused rather than

@@ -30,20 +30,20 @@ pub enum Denial {
     /// As if nothing were there.
     NotFound,
     /// A scope is missing.
-    Scope(&'static str),
+    Scope(Scopes),
     /// The credential names no user, or no tenant.
     NoUser,
 }
 
 impl Needs {
     /// The scope that is enough wherever the path leads in the credential's reach; none where any credential is.
-    pub const fn scope(self) -> Option<&'static str> {
+    pub const fn scope(self) -> Option<Scopes> {
         match self {
             Self::Credential => None,
-            Self::Own => Some("usage:read"),
-            Self::User | Self::Tenant => Some("usage:read:tenant"),
-            Self::All => Some("usage:read:all"),
-            Self::QuotaWrite => Some("quota:write"),
+            Self::Own => Some(Scopes::READ),
+            Self::User | Self::Tenant => Some(Scopes::READ_TENANT),
+            Self::All => Some(Scopes::READ_ALL),
+            Self::QuotaWrite => Some(Scopes::QUOTA_WRITE),
         }
     }
 

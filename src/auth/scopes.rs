@@ -28,6 +28,11 @@ impl Scopes {
         Self::NAMED.iter().find(|(known, _)| *known == name).map(|(_, scopes)| *scopes)
     }
 
+    /// The name of one of [`Self::NAMED`]; empty for other sets.
+    pub fn name(self) -> &'static str {
+        Self::NAMED.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
     /// Those of the names that are known: a token has others, for other services.
     pub fn known<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         names.filter_map(Self::named).fold(Self::NONE, Self::with)

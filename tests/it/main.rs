@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and hand their environment to programs")]
 
 mod api;
+mod auth;
 mod bad_input;
 mod bounds;
 mod commands;
@@ -23,6 +24,7 @@ mod kafka_forms;
 mod kafka_secure;
 mod layers;
 mod letters;
+mod logs;
 mod lost_state;
 mod made;
 mod memory;
@@ -33,6 +35,7 @@ mod notice_properties;
 mod notices;
 mod operator;
 mod oracle;
+mod overload;
 mod prices;
 mod quota_assign;
 mod quotas;

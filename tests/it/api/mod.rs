@@ -4,10 +4,13 @@ mod answers;
 mod assigning;
 mod authorisation;
 mod fake;
+mod ids;
+mod limits;
 mod prices;
 mod protocol;
 mod quotas;
 mod refusals;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;

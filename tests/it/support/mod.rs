@@ -10,6 +10,7 @@ pub(crate) mod child;
 pub(crate) mod deployment;
 pub(crate) mod event;
 pub(crate) mod flood;
+pub(crate) mod issuer;
 pub(crate) mod kafka;
 pub(crate) mod kafka_cluster;
 pub(crate) mod oracle;
