@@ -105,7 +105,9 @@ pub async fn serve(config: &Config, role: Role, shutdown: CancellationToken) -> 
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch(reader, latch)));
     }
     servers.extend(channels.zip(sender).map(|(channels, sender)| tell(config, channels, sender, &shutdown)));
-    tracing::info!(?role, namespace = config.namespace, topics = ?config.topics, group = config.group, "started");
+    let (version, settings) = (env!("CARGO_PKG_VERSION"), config.given.join(" "));
+    let Config { namespace, topics, group, .. } = config;
+    tracing::info!(version, ?role, namespace, ?topics, group, settings, "started");
     let counted = match worker {
         Some(worker) => {
             let config = config.clone();

@@ -106,7 +106,7 @@ enum Command {
         /// For example ai.usage.recorded.v1
         r#type: Option<String>,
     },
-    /// Check the settings, or show them with their variables and flags (secrets masked).
+    /// Check the settings, show them with their variables and flags (secrets masked), or list all there are.
     Config {
         #[arg(value_enum)]
         what: ConfigWhat,
@@ -121,6 +121,8 @@ enum Command {
 enum ConfigWhat {
     Check,
     Show,
+    /// All of them, with their defaults, as a table in Markdown.
+    Markdown,
 }
 
 /// Reads the command line and does what it says.
@@ -142,6 +144,10 @@ pub fn run() -> ExitCode {
         }
         Command::Key { what } => said(key::run(&what, clock::now())),
         Command::Config { what: ConfigWhat::Show } => config::show(&Cli::command(), &matches),
+        Command::Config { what: ConfigWhat::Markdown } => {
+            print!("{}", config::markdown(&Cli::command()));
+            ExitCode::SUCCESS
+        }
         // It asks a process that has its settings already: files that have changed since are none of its business.
         Command::Healthcheck => match cli.settings.ops_listen() {
             Ok(ops_listen) => said(healthcheck::run(ops_listen)),
@@ -149,6 +155,7 @@ pub fn run() -> ExitCode {
         },
         command => match cli.settings.check() {
             Ok(mut config) => {
+                config.given = config::given(&Cli::command(), &matches);
                 let logs_said =
                     matches.value_source("log_filter").is_some_and(|from| from != ValueSource::DefaultValue);
                 if matches!(command, Command::Demo { .. } | Command::Offsets { .. } | Command::Quota { .. })

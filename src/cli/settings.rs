@@ -133,6 +133,8 @@ pub struct Config {
     pub drain: Duration,
     pub log_format: LogFormat,
     pub log_filter: String,
+    /// What is not as it is by default, as a line of the log has it: secrets masked.
+    pub given: Vec<String>,
 }
 
 /// Properties on which exactly-once counting rests.
@@ -231,6 +233,7 @@ impl Settings {
             drain: Duration::from_millis(drain_ms.unsigned_abs()),
             log_format: if format == "json" { LogFormat::Json } else { LogFormat::Text },
             log_filter: self.log_filter.clone(),
+            given: Vec::new(),
         }
     }
 

@@ -95,6 +95,26 @@ fn settings_are_shown_without_their_secrets() {
     assert!(namespace.contains("--namespace") && namespace.ends_with("billing"), "{namespace}");
 }
 
+/// `UPDATE=1` writes the table that it asks for.
+#[test]
+fn the_table_of_settings_is_the_programs() {
+    let (code, table, _) = run(&["config", "markdown"], &[]);
+    assert_eq!(code, Some(0));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configure.md");
+    let text = std::fs::read_to_string(path).expect("the page is there");
+    let start = text.find("| variable |").expect("a table");
+    let end = text[start..].find("\n\n").map_or(text.len(), |end| start + end + 1);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, format!("{}{table}{}", &text[..start], &text[end..])).expect("the page can be written");
+    } else {
+        assert_eq!(text[start..end], table, "docs/configure.md is not what the program says; UPDATE=1 writes it");
+    }
+    for variable in ["INDELIBLE_ROLE", "INDELIBLE_API_KEYS", "RUST_LOG"] {
+        assert_eq!(table.matches(&format!("| `{variable}` |")).count(), 1, "{variable}");
+    }
+    assert!(!table.contains("INDELIBLE_CRASH"), "what is for tests alone");
+}
+
 #[test]
 fn schemas_completions_and_help_are_printed() {
     let (code, names, _) = run(&["schema"], &[]);
