@@ -12,13 +12,6 @@ PROGRAM = Path(os.environ.get("PROGRAM", ROOT / "target" / "debug" / "indelible"
 if not PROGRAM.exists():
     raise SystemExit(f"{PROGRAM} is missing: cargo build --locked --bin indelible")
 
-# Settings that are on their way: named here, they may be used before the program has them. Each must go from this list
-# as soon as it does (test_settings.py).
-COMING = {
-    "INDELIBLE_AUTH", "INDELIBLE_API_KEYS", "INDELIBLE_JWT_JWKS", "INDELIBLE_JWT_PEM", "INDELIBLE_JWT_ISSUER",
-    "INDELIBLE_JWT_AUDIENCE",
-}
-
 # What the secrets that the value sets name might hold. The key is that of RFC 8037, appendix A.
 SECRETS = {
     "indelible-redis": {"url": "rediss://metering:secret@redis:6379"},

@@ -48,9 +48,8 @@ class Rendered(Manifests):
         always = {"Deployment", "NetworkPolicy", "Pod", "PodDisruptionBudget", "Service"}
         self.assertEqual(kinds["minimal"], sorted(always | {"ServiceAccount"}))
         self.assertEqual(kinds["split"], sorted(always | {"HorizontalPodAutoscaler", "PodMonitor"}))
-        more = {"ConfigMap", "HorizontalPodAutoscaler", "Ingress", "ScaledObject", "ServiceAccount", "ServiceMonitor"}
-        if (chart.CHART / "files" / "alerts.yaml").exists():
-            more.add("PrometheusRule")
+        more = {"ConfigMap", "HorizontalPodAutoscaler", "Ingress", "PrometheusRule", "ScaledObject", "ServiceAccount",
+                "ServiceMonitor"}
         self.assertEqual(kinds["production"], sorted(always | more))
 
     def test_roles(self):

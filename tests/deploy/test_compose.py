@@ -6,13 +6,11 @@ import unittest
 import yaml
 
 from deploy import program
-from deploy.chart import CHART, ROOT, Strict
+from deploy.chart import ROOT, Strict
 
 COMPOSE = yaml.load((ROOT / "docker-compose.yml").read_text(), Loader=Strict)
 SERVICES = COMPOSE["services"]
 INDELIBLE = SERVICES["indelible"]
-# Of the chart, and written by others: mounted as soon as they are there.
-COMING = {CHART / "files", CHART / "dashboards"}
 
 
 class Compose(unittest.TestCase):
@@ -49,15 +47,12 @@ class Compose(unittest.TestCase):
         plain = {name for name, service in SERVICES.items() if "profiles" not in service}
         self.assertEqual(plain, {"kafka", "topics", "redis", "indelible"})
 
-    def test_what_has_come_is_no_longer_coming(self):
-        self.assertEqual([path for path in COMING if path.exists()], [], "take these from COMING")
-
     def test_what_is_mounted_is_in_the_repository(self):
         for name, service in SERVICES.items():
             for volume in service.get("volumes", []):
                 source = volume.split(":")[0]
                 if source.startswith("./"):
-                    self.assertTrue((ROOT / source).exists() or ROOT / source in COMING, f"{name}: {source}")
+                    self.assertTrue((ROOT / source).exists(), f"{name}: {source}")
                     self.assertTrue(volume.endswith(":ro"), volume)
                 else:
                     self.assertIn(source, COMPOSE["volumes"], name)

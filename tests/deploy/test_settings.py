@@ -26,10 +26,7 @@ class Names(unittest.TestCase):
     def test_every_name_in_a_deployment_is_one(self):
         for file, text in texts():
             names = set(re.findall(r"\bINDELIBLE_[A-Z0-9_]+", text))
-            self.assertLessEqual(names, KNOWN | program.COMING, file)
-
-    def test_what_has_come_is_no_longer_coming(self):
-        self.assertEqual(program.COMING & KNOWN, set(), "take these from program.COMING")
+            self.assertLessEqual(names, KNOWN, file)
 
     def test_every_setting_can_be_given_by_values(self):
         named = re.findall(r'"(INDELIBLE_[A-Z_]+)" "', (CHART / "templates" / "_checks.tpl").read_text())
