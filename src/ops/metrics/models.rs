@@ -1,10 +1,10 @@
 //! What is used of each model, of all tenants together. A producer may call a model anything: the first names have
 //! series of their own, all others share one, and a process names the same models in every metric.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{CounterVec, IntCounterVec, Result};
+use hashbrown::HashMap;
+use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, Result};
 
 use super::Metrics;
 use super::make::{Make, add_dollars};
@@ -33,66 +33,88 @@ impl ModelSums {
 
 #[derive(Debug)]
 pub(super) struct Models {
-    known: Mutex<BTreeSet<String>>,
     requests: IntCounterVec,
     tokens: IntCounterVec,
     cost: CounterVec,
     mismatches: IntCounterVec,
+    /// By name: found once, since every flush adds to some of them.
+    known: Mutex<HashMap<String, Model>>,
+    other: Model,
+}
+
+/// The series of one model. A mismatch is rare, and most models have none.
+#[derive(Debug)]
+struct Model {
+    requests: IntCounter,
+    tokens_in: IntCounter,
+    tokens_out: IntCounter,
+    cost: Counter,
+}
+
+impl Model {
+    fn new(label: &str, requests: &IntCounterVec, tokens: &IntCounterVec, cost: &CounterVec) -> Self {
+        Self {
+            requests: requests.with_label_values(&[label]),
+            tokens_in: tokens.with_label_values(&[label, "in"]),
+            tokens_out: tokens.with_label_values(&[label, "out"]),
+            cost: cost.with_label_values(&[label]),
+        }
+    }
+
+    fn add(&self, sums: ModelSums) {
+        self.requests.inc_by(sums.requests);
+        self.tokens_in.inc_by(sums.tokens_in);
+        self.tokens_out.inc_by(sums.tokens_out);
+        add_dollars(&self.cost, sums.nano_dollars);
+    }
 }
 
 impl Models {
     pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        Ok(Self {
-            known: Mutex::default(),
-            requests: make.counters("indelible_model_requests_total", "Counted requests by model.", &["model"])?,
-            tokens: make.counters(
-                "indelible_model_tokens_total",
-                "Tokens of counted requests by model, in and out.",
-                &["model", "direction"],
-            )?,
-            cost: make.dollars(
-                "indelible_model_cost_dollars_total",
-                "Cost of counted requests by model: for graphs, not for bills.",
-                "model",
-            )?,
-            mismatches: make.counters(
-                "indelible_price_mismatches_total",
-                "Counted requests whose own cost is not what the price table says.",
-                &["model"],
-            )?,
-        })
+        let requests = make.counters("indelible_model_requests_total", "Counted requests by model.", &["model"])?;
+        let tokens = make.counters(
+            "indelible_model_tokens_total",
+            "Tokens of counted requests by model, in and out.",
+            &["model", "direction"],
+        )?;
+        let cost = make.dollars(
+            "indelible_model_cost_dollars_total",
+            "Cost of counted requests by model: for graphs, not for bills.",
+            "model",
+        )?;
+        let mismatches = make.counters(
+            "indelible_price_mismatches_total",
+            "Counted requests whose own cost is not what the price table says.",
+            &["model"],
+        )?;
+        let other = Model::new(OTHER, &requests, &tokens, &cost);
+        Ok(Self { requests, tokens, cost, mismatches, known: Mutex::default(), other })
     }
 
-    /// The model's own name while there is room for it.
-    fn label<'m>(&self, model: &'m str) -> &'m str {
+    /// The model with its label, which is its own name while there is room for it.
+    fn with<T>(&self, model: &str, then: impl FnOnce(&str, &Model) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(model) {
-            return model;
+        if let Some(found) = known.get(model) {
+            return then(model, found);
         }
         if known.len() >= MAX_MODELS {
-            return OTHER;
+            return then(OTHER, &self.other);
         }
-        known.insert(model.to_owned());
-        model
+        let new = Model::new(model, &self.requests, &self.tokens, &self.cost);
+        then(model, known.entry(model.to_owned()).or_insert(new))
     }
 }
 
 impl Metrics {
     /// Requests were counted, each with its model: summed up first, so that a batch costs little.
     pub fn models<'m>(&self, requests: impl Iterator<Item = (&'m str, ModelSums)>) {
-        let mut sums: BTreeMap<&str, ModelSums> = BTreeMap::new();
+        let mut sums: HashMap<&str, ModelSums> = HashMap::new();
         requests.for_each(|(model, one)| sums.entry(model).or_default().add(one));
-        for (model, sums) in sums {
-            let label = self.models.label(model);
-            self.models.requests.with_label_values(&[label]).inc_by(sums.requests);
-            self.models.tokens.with_label_values(&[label, "in"]).inc_by(sums.tokens_in);
-            self.models.tokens.with_label_values(&[label, "out"]).inc_by(sums.tokens_out);
-            add_dollars(&self.models.cost.with_label_values(&[label]), sums.nano_dollars);
-        }
+        sums.into_iter().for_each(|(model, sums)| self.models.with(model, |_, known| known.add(sums)));
     }
 
     /// A request of a model was counted whose own cost is not what the price table says.
     pub fn mismatched(&self, model: &str) {
-        self.models.mismatches.with_label_values(&[self.models.label(model)]).inc();
+        self.models.with(model, |label, _| self.models.mismatches.with_label_values(&[label]).inc());
     }
 }
