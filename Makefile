@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak bounds bench bench-gate instructions oracle faults mutants setup
+.PHONY: help demo check test soak bounds bench bench-gate instructions oracle faults mutants check-api setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ faults: ## The crash matrix: SIGKILL at each step that matters, 20 times each, e
 
 mutants: ## Plant known mistakes one at a time and report which tests catch each (ALL=1: run the whole suite on each)
 	@scripts/mutants.sh $(if $(ALL),--all)
+
+check-api: ## Ask every operation of the API's description with good and bad values (SEED=n EXAMPLES=n)
+	@$(if $(SEED),SEED=$(SEED)) $(if $(EXAMPLES),EXAMPLES=$(EXAMPLES)) scripts/check-api.sh
 
 setup: ## Install what `make test` needs, and nothing else
 	@scripts/setup.sh test

@@ -13,6 +13,9 @@ KAFKA_DIR=target/kafka/4.3.1
 ORACLE_VENV=target/oracle-venv
 DEPLOY_VENV=target/deploy-venv
 
+# scripts/check-api.sh runs what lies here.
+API_VENV=target/schemathesis-venv
+
 CARGO_DENY_VERSION=0.20.2
 CARGO_DENY=target/tools/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what a target needs: setup.sh demo | check | test | oracle | deploy | instructions. Safe to run again (a
+# Brings what a target needs: setup.sh demo | check | test | oracle | deploy | api | instructions. Safe to run again (a
 # second when nothing is missing) and twice at the same time. It knows Debian's packages; elsewhere it names what is
 # missing.
 # shellcheck source=scripts/common.sh
@@ -31,6 +31,10 @@ missing_packages() {
     case $goal in
     demo)
         has redis-server || echo redis-server
+        ;;
+    api)
+        has redis-server || echo redis-server
+        has_python || printf '%s\n' python3 python3-venv
         ;;
     instructions)
         has valgrind || echo valgrind
@@ -110,7 +114,7 @@ check_rust() {
     if [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" != "$needed" ]; then
         die "rustc $found is too old: $needed or newer is needed (rustup update stable)"
     fi
-    case $goal in demo | instructions) return 0 ;; esac
+    case $goal in demo | api | instructions) return 0 ;; esac
     for component in clippy rustfmt; do
         if has "cargo-${component/rust/}" && "cargo-${component/rust/}" --version >/dev/null 2>&1; then continue; fi
         has rustup || die "cargo ${component/rust/} is missing: install it beside rustc"
@@ -169,8 +173,8 @@ install_cargo_deny() {
 
 goal=${1:-}
 case $goal in
-demo | check | test | oracle | deploy | instructions) ;;
-*) die "usage: scripts/setup.sh demo|check|test|oracle|deploy|instructions" ;;
+demo | check | test | oracle | deploy | api | instructions) ;;
+*) die "usage: scripts/setup.sh demo|check|test|oracle|deploy|api|instructions" ;;
 esac
 
 # One set-up at a time; the lock goes with the process.
@@ -189,6 +193,9 @@ if [ "$goal" = test ] || [ "$goal" = oracle ]; then
 fi
 if [ "$goal" = test ] || [ "$goal" = deploy ]; then
     make_venv "the deployments'" "$DEPLOY_VENV" tests/deploy/requirements.txt tests/deploy/tools.txt
+fi
+if [ "$goal" = test ] || [ "$goal" = api ]; then
+    make_venv "the API's" "$API_VENV" tests/schemathesis-requirements.txt
 fi
 if [ "$goal" = test ]; then
     fetch_kafka
