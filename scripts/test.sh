@@ -34,7 +34,6 @@ say "no crash points in what ships"
 cargo build --locked --bin indelible
 found=$(grep -c INDELIBLE_CRASH "${CARGO_TARGET_DIR:-target}/debug/indelible" || true)
 [ "$found" = 0 ] || die "the program has crash points although the feature crash-points is off"
-say "deployments"
 scripts/check-deploy.sh
 say "the API as it is described"
 scripts/check-api.sh
