@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 scripts/setup.sh api
 program=${CARGO_TARGET_DIR:-target}/debug/indelible
-[ -x "$program" ] || cargo build --locked --bin indelible
+cargo build --quiet --locked --bin indelible
 logs=target/check-api
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -23,7 +23,7 @@ api=127.0.0.1:$(free_port)
 INDELIBLE_LISTEN=$api INDELIBLE_OPS_LISTEN=127.0.0.1:$(free_port) INDELIBLE_API_KEYS=$logs/keys.toml \
     "$program" demo >"$logs/server" 2>&1 &
 server=$!
-trap 'kill "$server" 2>/dev/null || true; rm -f "$logs/key"' EXIT
+trap 'kill "$server" 2>/dev/null || true; rm -f "$ROOT/$logs/key"' EXIT
 
 # The story is told, so there is something to ask for.
 for _ in $(seq 300); do
@@ -38,10 +38,12 @@ grep -qs 'goes on counting' "$logs/server" || {
 
 # Not held to it: that what the description's types allow is accepted. They do not say which texts are an id, an instant
 # or a cursor; those that are none get a described 400.
-"$API_VENV/bin/st" --no-color run "http://$api/openapi.json" --header "Authorization: Bearer $key" \
+# From the folder of its logs, since it keeps what it has found where it runs.
+cd "$logs"
+"$ROOT/$API_VENV/bin/st" --no-color run "http://$api/openapi.json" --header "Authorization: Bearer $key" \
     --exclude-checks positive_data_acceptance --max-examples "${EXAMPLES:-60}" --seed "${SEED:-1}" \
-    --request-timeout 15 --output-sanitize true >"$logs/report" || {
-    cat "$logs/report" >&2
+    --request-timeout 15 --output-sanitize true >report || {
+    cat report >&2
     die "the API does not do what its description says"
 }
-sed -n '/^API Operations:/,$p' "$logs/report"
+sed -n '/^API Operations:/,$p' report

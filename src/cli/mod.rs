@@ -29,8 +29,9 @@ const EXIT_USAGE: u8 = 64;
 /// Done, but some of the dead letters that were asked for can't be counted now either.
 const EXIT_SOME_LEFT: u8 = 2;
 /// What commands that speak to a person log: not the records that the demo's story has rejected, nor what its broker
-/// does not know.
-const QUIET: &str = "warn,librdkafka=error,indelible::ingest::job=error,indelible::ingest::topics=error";
+/// does not know, nor that its API asks nobody for credentials.
+const QUIET: &str =
+    "warn,librdkafka=error,indelible::app=error,indelible::ingest::job=error,indelible::ingest::topics=error";
 
 /// Usage metering for AI services: Kafka events into Redis counters, exactly once.
 ///
