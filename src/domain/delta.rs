@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Datelike;
 use hashbrown::HashMap;
 
 use super::calendar::{Month, TimeMs};
-use super::counters::{Added, Counters, DayUsage, Group, Mismatch, Overflow, Step, add};
+use super::counters::{Added, Mismatch, Overflow};
 use super::event::{Body, Event, Output, Usage};
+use super::fold::Fold;
 use super::ids::{Model, TenantId, UserId};
-use super::quota::{Assignment, Spent};
+use super::quota::Assignment;
 use super::rated::Rated;
 
 /// Whose counters: a user's, or those of the tenant as a whole.
@@ -81,11 +81,12 @@ impl Delta {
     /// # Errors
     /// [`Overflow`], when a sum over the run is not an i64.
     pub fn fold<'a>(events: impl IntoIterator<Item = Counted<'a>>) -> Result<Self, Overflow> {
-        let mut delta = Self::default();
+        let (mut delta, mut usages) = (Self::default(), Fold::default());
         for Counted { event, rated, log_time } in events {
             match &event.body {
                 Body::Usage(usage) => {
-                    delta.add_usage(event, usage, rated)?;
+                    usages.add(event, usage, rated)?;
+                    delta.add_mismatch(event, usage, rated);
                     if let Some(output) = &usage.output {
                         delta.add_output(event, output, OutputVerb::Created, log_time);
                     }
@@ -98,22 +99,15 @@ impl Delta {
                 }
             }
         }
+        delta.tenants = usages.end();
         Ok(delta)
     }
 
-    fn add_usage(&mut self, event: &Event, usage: &Usage, rated: &Rated) -> Result<(), Overflow> {
-        let Some(user) = &event.user else { return Ok(()) };
-        let month = Month::of(event.time);
-        let request = Request::of(event, usage, rated)?;
-        let tenant = self.tenants.entry((event.tenant.clone(), month)).or_default();
-        request.add_to(&mut tenant.added)?;
-        tenant.added.sums.total.get_or_insert_default().add(request.step.spent)?;
-        request.add_to(tenant.users.entry_ref(user).or_default())?;
+    fn add_mismatch(&mut self, event: &Event, usage: &Usage, rated: &Rated) {
         if let Some(expected) = rated.mismatch {
             let more = Mismatch { requests: 1, given: rated.cost, expected };
-            self.mismatches.entry((month, usage.model.clone())).or_default().add(&more);
+            self.mismatches.entry((Month::of(event.time), usage.model.clone())).or_default().add(&more);
         }
-        Ok(())
     }
 
     fn add_output(&mut self, event: &Event, output: &Output, verb: OutputVerb, log_time: TimeMs) {
@@ -126,35 +120,5 @@ impl Delta {
             time: TimeMs::of(event.time),
             log_time,
         });
-    }
-}
-
-/// One request as what it adds: to its user and to its tenant the same.
-struct Request<'a> {
-    usage: &'a Usage,
-    counters: Counters,
-    step: Step,
-    day: (u32, DayUsage),
-}
-
-impl<'a> Request<'a> {
-    fn of(event: &Event, usage: &'a Usage, rated: &Rated) -> Result<Self, Overflow> {
-        let counters = Counters::of(usage, rated);
-        let Rated { cost, charge, .. } = *rated;
-        let spent = Spent { tokens: counters.total_tokens()?, cost: cost.0 };
-        let day = DayUsage { requests: 1, tokens: spent.tokens, cost, charge };
-        let step = Step { spent, at: TimeMs::of(event.time) };
-        Ok(Self { usage, counters, step, day: (event.time.day(), day) })
-    }
-
-    fn add_to(&self, added: &mut Added) -> Result<(), Overflow> {
-        added.steps.push(self.step);
-        let sums = &mut added.sums;
-        let group = Group { assistant: self.usage.assistant.clone(), model: self.usage.model.clone() };
-        sums.usage.groups.entry(group).or_default().add(&self.counters)?;
-        for (tool, calls) in &self.usage.tools {
-            add(sums.usage.tools.entry(tool.clone()).or_default(), *calls)?;
-        }
-        sums.days.entry(self.day.0).or_default().add(&self.day.1)
     }
 }

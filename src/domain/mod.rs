@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod counters;
 pub mod delta;
 pub mod event;
+mod fold;
 pub mod gap;
 pub mod ids;
 pub mod money;

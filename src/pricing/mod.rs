@@ -13,10 +13,10 @@ mod rate;
 mod reader;
 mod view;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use hashbrown::HashMap;
 
 use crate::domain::ids::{Provider, Tool};
 

@@ -12,7 +12,7 @@ use crate::domain::counters::MonthSums;
 use crate::domain::ids::{TenantId, UserId};
 
 /// Users, and tenants, that are kept of a bucket: twice as many at the most.
-const MOST_USERS: usize = 512;
+const MOST_USERS: usize = 256;
 const MOST_TENANTS: usize = 256;
 
 /// Of one bucket.

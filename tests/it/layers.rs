@@ -29,7 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "pricing",
         ours: &["domain"],
-        others: Others::Only(&["std", "chrono", "thiserror", "serde", "toml", "xxhash_rust"]),
+        others: Others::Only(&["std", "chrono", "thiserror", "serde", "toml", "xxhash_rust", "hashbrown"]),
     },
     Layer {
         name: "quota",
