@@ -1,6 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak bounds bench bench-gate instructions oracle faults mutants check-api setup
+.PHONY: help demo check test soak bounds bench bench-gate instructions oracle faults fuzz mutants check-api setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ oracle: ## Count the log again, apart from the program, and compare with Redis a
 
 faults: ## The crash matrix: SIGKILL at each step that matters, 20 times each, every number held to an oracle
 	@scripts/faults.sh
+
+fuzz: ## Bytes by chance into decoder, key names and queries, for SECONDS each (1200); what was learned is kept in tests/fuzz
+	@$(if $(SECONDS),INDELIBLE_FUZZ_SECONDS=$(SECONDS)) scripts/fuzz.sh
 
 mutants: ## Plant known mistakes one at a time and report which tests catch each (ALL=1: run the whole suite on each)
 	@scripts/mutants.sh $(if $(ALL),--all)

@@ -16,6 +16,7 @@ mod demo;
 mod examples;
 mod fold_properties;
 mod freshness;
+mod fuzz;
 mod generator;
 mod harness;
 mod healing;

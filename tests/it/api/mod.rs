@@ -51,6 +51,11 @@ fn world() -> Fake {
     fake
 }
 
+/// For tests of anything that strangers may send.
+pub(crate) fn world_app() -> Router {
+    app(world())
+}
+
 fn app(fake: Fake) -> Router {
     app_with(fake, Arc::new(Metrics::new(&[]).expect("metrics")))
 }
