@@ -226,8 +226,10 @@ fn tell(
 }
 
 /// How a consumer is set where INDELIBLE_KAFKA_PROPERTIES does not say otherwise.
-const PREFERRED: [(&str, &str); 9] = [
+const PREFERRED: [(&str, &str); 10] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
+    // Of all partitions, and whichever is reached first: who comes last waits for all that the others have here.
+    ("queued.min.messages", "30000"),
     ("queued.max.messages.kbytes", "8192"),
     // Of each partition at once, still compressed: what it holds counts as one piece, however much that is.
     ("fetch.message.max.bytes", "131072"),

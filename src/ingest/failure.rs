@@ -42,6 +42,8 @@ pub enum Failure {
     Unfinished { partition: TopicPartition },
     #[error("kafka: {0}")]
     Kafka(String),
+    #[error("kafka: nothing was heard of it for {silence:?}; trying with a new client")]
+    Silent { silence: Duration },
     #[error(
         "the kafka client did not close within {patience:?}, and keeps its partitions until this process ends. Start it \
          again; nothing is lost"
@@ -76,7 +78,7 @@ impl Failure {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::WatermarkMoved { .. } => Verdict::Restart { after: Duration::from_millis(100) },
-            Self::Kafka(_) => Verdict::Restart { after: Duration::from_secs(2) },
+            Self::Kafka(_) | Self::Silent { .. } => Verdict::Restart { after: Duration::from_secs(2) },
             Self::Store(error) if error.may_pass() => Verdict::Restart { after: Duration::from_secs(2) },
             Self::Store(_)
             | Self::StateLost { .. }
@@ -98,7 +100,7 @@ impl Failure {
             Self::LogChanged { .. } => "log_changed",
             Self::LogGap { .. } => "log_gap",
             Self::Unfinished { .. } => "accept_gap_unfinished",
-            Self::Kafka(_) => "kafka",
+            Self::Kafka(_) | Self::Silent { .. } => "kafka",
             Self::Hung { .. } => "hung",
             Self::Defect(_) => "defect",
         }

@@ -32,6 +32,8 @@ pub struct Limits {
     pub stall: Duration,
     /// Kafka holds records and gives none for this long, with room for them: the session is begun anew.
     pub stuck: Duration,
+    /// Kafka gives no sign for this long, neither of the group nor of any partition: likewise.
+    pub deaf: Duration,
     /// A revoked partition's batch is given this long to end.
     pub revoke: Duration,
     /// One question to Kafka about a partition (its ends, its commits).
@@ -55,6 +57,7 @@ impl Limits {
         retry: (Duration::from_millis(50), Duration::from_secs(2)),
         stall: Duration::from_secs(30),
         stuck: Duration::from_secs(30),
+        deaf: Duration::from_secs(45),
         revoke: Duration::from_secs(10),
         ask_kafka: Duration::from_secs(10),
     };

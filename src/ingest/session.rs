@@ -82,6 +82,8 @@ pub(super) struct Session<'w, L, D> {
     partitions: usize,
     /// Whether the group has given us an assignment, be it an empty one.
     joined: bool,
+    /// When there was last a sign of Kafka's: an assignment, or the end of a partition.
+    heard: Instant,
 }
 
 impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
@@ -104,6 +106,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             was_full: clock::instant(),
             partitions: 0,
             joined: false,
+            heard: clock::instant(),
         }
     }
 
@@ -201,7 +204,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         for (partition, start) in &offsets {
             tracing::info!(%partition, offset = start.0, "assigned");
         }
-        self.joined = true;
+        (self.joined, self.heard) = (true, clock::instant());
         self.worker.tools.metrics.rebalanced("assigned", self.lanes.len());
         crash::point(Point::InAssign);
         // The polling thread is gone when it is closing; then nothing is read.
@@ -352,6 +355,9 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             Ok(Ends { known, lost }) => {
                 self.trouble = None;
                 let now = clock::instant();
+                if self.joined {
+                    self.heard = now;
+                }
                 for (partition, end) in known {
                     self.lanes.get_mut(&partition).into_iter().for_each(|lane| lane.note_end(end, asked, now));
                 }

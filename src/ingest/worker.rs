@@ -88,7 +88,9 @@ impl<L: Ledger, D: DeadLetters> Worker<L, D> {
         } else {
             session.close().await
         };
-        if shutdown.is_cancelled() { ended } else { closed.and(ended) }
+        // A client that hears nothing may not close either; nor does its group hear of it, and so takes its partitions.
+        let forgets = shutdown.is_cancelled() || matches!(ended, Err(Failure::Silent { .. }));
+        if forgets { ended } else { closed.and(ended) }
     }
 
     /// Awaits an answer of the store, and meanwhile says what is in its way: a server that loads, a replica, none.

@@ -111,6 +111,10 @@ fn kafka_stands_still() {
     rounds.check(&running);
     kafka.process().expect("a running Kafka").stop();
     running.await_red("kafka");
+    // The client may not find back by itself, so there is another one.
+    let sessions = || running.metric("indelible_sessions_total");
+    eventually(START, "another session", || (sessions() >= Some(2.0)).then_some(()));
+    assert!(running.is_live());
     kafka.process().expect("a stopped Kafka").cont();
     running.await_green();
     rounds.send(&deployment);

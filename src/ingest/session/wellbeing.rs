@@ -43,6 +43,10 @@ impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
         if let Some(lane) = self.lanes.values().find(|lane| lane.lost_for(now) > stuck) {
             return Err(Failure::Kafka(format!("its client does not know who leads {}", lane.partition)));
         }
+        // One whose brokers have all been out of sight may not look for them again for minutes.
+        if now.saturating_duration_since(self.heard) > tools.limits.deaf {
+            return Err(Failure::Silent { silence: tools.limits.deaf });
+        }
         let was_full = now.saturating_duration_since(self.was_full) <= stuck;
         if was_full || tools.trouble.get().is_some() {
             return Ok(());

@@ -9,12 +9,17 @@ use crate::support::kafka::{Kafka, Record};
 use crate::support::wait::eventually;
 
 const HOT: u64 = 400_000;
-const MOST_AHEAD: u64 = 200_000;
+/// Bytes of a record of the hot tenant, like those of real ones.
+const RECORD: usize = 450;
+/// What the worker may hold (48 MiB), what its client may (30,000 records), and what was on its way from three partitions
+/// when they were full.
+const MOST_AHEAD: u64 = (48 << 20) / RECORD as u64 + 30_000 + 3 * 10_000;
 
 #[test]
 fn a_hot_tenant_does_not_starve_another() {
     let deployment = Deployment::new(4);
-    let line = |number: u64| bare(&number.to_string(), "hot", &format!("user-{}", number % 5000));
+    let line =
+        |number: u64| format!("{:RECORD$}", bare(&number.to_string(), "hot", &format!("user-{}", number % 5000)));
     flood(&deployment.topic, HOT, |number| (Some((number % 3) as i32), "hot".to_owned(), line(number)));
     let running = deployment.serve();
     let requests = |tenant: &str| {
