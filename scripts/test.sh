@@ -19,7 +19,8 @@ say "licences, bans, sources"
 # Offline: `cargo fetch` in the set-up has brought every crate, those of other platforms too.
 "$CARGO_DENY" --offline --log-level error check --hide-inclusion-graph licenses bans sources
 say "tests"
-cargo test --locked --features crash-points -- --skip soak::
+# Most of them wait most of the time.
+cargo test --locked --features crash-points -- --test-threads=4 --skip soak::
 say "measurements, each of them small"
 cargo test --locked --features crash-points --bench load -- --small >target/bench-small.log || {
     cat target/bench-small.log

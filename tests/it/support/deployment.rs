@@ -12,6 +12,9 @@ use super::program::{Program, Running};
 use super::redis::Redis;
 use super::wait::eventually;
 
+/// A worker that a test is done with is killed, and who comes next waits until its session has ended: 45 s by default.
+const SHORT_SESSIONS: &str = "session.timeout.ms=6000,heartbeat.interval.ms=1500";
+
 /// Until a backlog of a test is counted on a busy machine.
 const CATCH_UP: Duration = Duration::from_secs(90);
 
@@ -47,6 +50,7 @@ impl Deployment {
             ("INDELIBLE_KAFKA_BROKERS", Kafka::shared().bootstrap()),
             ("INDELIBLE_KAFKA_TOPICS", topic.clone()),
             ("INDELIBLE_KAFKA_GROUP", format!("{topic}.group")),
+            ("INDELIBLE_KAFKA_PROPERTIES", SHORT_SESSIONS.to_owned()),
             ("INDELIBLE_REDIS_URL", redis.url()),
             ("RUST_LOG", "info".to_owned()),
         ];
