@@ -10,6 +10,7 @@ use crate::support::deployment::Deployment;
 use crate::support::event::bare;
 use crate::support::flood::flood;
 use crate::support::program::{Program, Running};
+use crate::support::proxy::{Mode, Proxy};
 
 /// Requests a second that the credential may make.
 const SERVED: u32 = 50;
@@ -120,15 +121,15 @@ fn count_steadily(deployment: &Deployment, running: &Running, name: &str) -> Dur
     start.elapsed()
 }
 
-/// Every connection sends its part of `rate` requests a second, whatever the answers, until `stop`.
-fn storm(running: &Running, key: &str, rate: u32, stop: &AtomicBool, sent: &AtomicU64) -> Answers {
+/// Each of some connections sends its part of `rate` requests a second, whatever the answers, until `stop`.
+fn storm(running: &Running, key: &str, connections: u32, rate: u32, stop: &AtomicBool, sent: &AtomicU64) -> Answers {
     let all = Arc::new(Mutex::new(Answers::default()));
     std::thread::scope(|scope| {
-        for number in 0..CONNECTIONS {
+        for number in 0..connections {
             let (all, mut client) = (Arc::clone(&all), Client::new(running, "/v1/tenants/acme/users/u1/stats", key));
             scope.spawn(move || {
-                let pause = Duration::from_secs(1) * CONNECTIONS / rate;
-                let mut due = Instant::now() + pause * number / CONNECTIONS;
+                let pause = Duration::from_secs(1) * connections / rate;
+                let mut due = Instant::now() + pause * number / connections;
                 while !stop.load(Ordering::Relaxed) {
                     std::thread::sleep(due.saturating_duration_since(Instant::now()));
                     let start = Instant::now();
@@ -147,17 +148,16 @@ fn storm(running: &Running, key: &str, rate: u32, stop: &AtomicBool, sent: &Atom
 fn twenty_times_too_many_requests_are_shed_while_counting_goes_on() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("keys.toml");
-    let ((entry, limited), (other, unlimited)) = (key(SERVED), key(1_000_000));
-    std::fs::write(&file, entry + &other).expect("the folder can be written");
-    let deployment =
-        Deployment::new(2).set("INDELIBLE_API_KEYS", &file.display().to_string()).set("INDELIBLE_API_CONCURRENCY", "1");
+    let (entry, limited) = key(SERVED);
+    std::fs::write(&file, entry).expect("the folder can be written");
+    let deployment = Deployment::new(2).set("INDELIBLE_API_KEYS", &file.display().to_string());
     let running = deployment.serve();
     let alone = count_steadily(&deployment, &running, "alone");
 
     let (stop, sent, memory_before) = (AtomicBool::new(false), AtomicU64::new(0), memory(&running));
     let (start, under_load, answers) = std::thread::scope(|scope| {
         let start = Instant::now();
-        let storming = scope.spawn(|| storm(&running, &limited, SERVED * TIMES, &stop, &sent));
+        let storming = scope.spawn(|| storm(&running, &limited, CONNECTIONS, SERVED * TIMES, &stop, &sent));
         let under_load = count_steadily(&deployment, &running, "under-load");
         stop.store(true, Ordering::Relaxed);
         (start, under_load, storming.join().expect("no answer is missing"))
@@ -180,20 +180,70 @@ fn twenty_times_too_many_requests_are_shed_while_counting_goes_on() {
     );
     assert!(grown < 32, "{grown} MiB more");
     assert!(under_load * 10 < alone * 11, "{under_load:?} under load, {alone:?} alone");
+    assert!(running.is_ready());
+}
 
-    // A credential without a limit of its own meets that of the process.
-    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+/// Requests that are answered at a time, of a Redis that takes `SLOW` for each way.
+const AT_ONCE: u32 = 4;
+const SLOW: Duration = Duration::from_millis(50);
+
+/// Answers a second to so many who ask as soon as they are answered.
+fn capacity(running: &Running, key: &str) -> u32 {
+    let (span, stop, sent) = (Duration::from_secs(3), AtomicBool::new(false), AtomicU64::new(0));
     let answers = std::thread::scope(|scope| {
-        let storming = scope.spawn(|| storm(&running, &unlimited, 20_000, &stop, &sent));
-        crate::support::wait::eventually(Duration::from_secs(30), "5,000 answers", || {
-            (sent.load(Ordering::Relaxed) >= 5_000).then_some(())
-        });
+        let asking = scope.spawn(|| storm(running, key, AT_ONCE, 1_000_000, &stop, &sent));
+        std::thread::sleep(span);
         stop.store(true, Ordering::Relaxed);
-        storming.join().expect("no answer is missing")
+        asking.join().expect("no answer is missing")
     });
-    println!("{CONNECTIONS} connections where one request is answered at a time: {answers:?}");
-    assert!(answers.overloaded > 0 && answers.served > 0 && answers.too_often == 0, "{answers:?}");
-    assert_eq!(answers.with_retry, answers.overloaded);
+    assert_eq!((answers.too_often, answers.overloaded), (0, 0), "{answers:?}");
+    answers.served as u32 / span.as_secs() as u32
+}
+
+#[test]
+fn twenty_times_what_a_slow_store_can_answer_is_shed_while_counting_goes_on() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("keys.toml");
+    let (entry, unlimited) = key(1_000_000);
+    std::fs::write(&file, entry).expect("the folder can be written");
+    let (deployment, proxy) = (Deployment::new(2), Proxy::start());
+    proxy.lead_to(deployment.redis.port());
+    let deployment = deployment
+        .set("INDELIBLE_REDIS_URL", &format!("redis://127.0.0.1:{}", proxy.port()))
+        .set("INDELIBLE_API_KEYS", &file.display().to_string())
+        .set("INDELIBLE_API_CONCURRENCY", &AT_ONCE.to_string());
+    let running = deployment.serve();
+    proxy.set(Mode::Slow(SLOW));
+    let alone = count_steadily(&deployment, &running, "alone");
+    let capacity = capacity(&running, &unlimited);
+    assert!(capacity > 0);
+
+    let (stop, sent, memory_before) = (AtomicBool::new(false), AtomicU64::new(0), memory(&running));
+    // A connection that waits for what is served sends late.
+    let most = capacity * TIMES * 3 / 2;
+    let (start, under_load, answers) = std::thread::scope(|scope| {
+        let start = Instant::now();
+        let storming = scope.spawn(|| storm(&running, &unlimited, CONNECTIONS, most, &stop, &sent));
+        let under_load = count_steadily(&deployment, &running, "under-load");
+        stop.store(true, Ordering::Relaxed);
+        (start, under_load, storming.join().expect("no answer is missing"))
+    });
+    let (rate, grown) = (
+        sent.into_inner() * 1000 / start.elapsed().as_millis() as u64,
+        memory(&running).saturating_sub(memory_before) >> 20,
+    );
+    println!(
+        "{rate} requests a second where {capacity} can be answered: {answers:?}; {grown} MiB more memory than {}; {EVENTS} \
+         events counted in {alone:?} alone, in {under_load:?} meanwhile",
+        memory_before >> 20,
+    );
+    assert!(rate >= u64::from(capacity * TIMES), "{rate} a second");
+    assert!(answers.served > 0 && answers.too_often == 0, "{answers:?}");
+    assert!(answers.overloaded > 10 * answers.served, "{answers:?}");
+    assert_eq!(answers.with_retry, answers.overloaded, "who is turned away is told when to come back");
+    assert!(answers.slowest_shed < Duration::from_secs(1), "{answers:?}");
+    assert!(grown < 32, "{grown} MiB more");
+    assert!(under_load * 10 < alone * 11, "{under_load:?} under load, {alone:?} alone");
     assert!(running.child.output().contains("shedding load"), "it is told, and not for each of them");
     assert!(running.is_ready());
 }
