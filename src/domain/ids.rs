@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::recurring::recurring;
+
 /// The longest id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 256;
 
@@ -60,8 +62,16 @@ const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
+fn single(text: &str) -> Result<Arc<str>, IdFault> {
+    check(text).map(|()| text.into())
+}
+
+fn common(text: &str) -> Result<Arc<str>, IdFault> {
+    recurring(text, || single(text))
+}
+
 macro_rules! id {
-    ($(#[$doc:meta] $name:ident),+ $(,)?) => {$(
+    ($make:ident: $(#[$doc:meta] $name:ident),+ $(,)?) => {$(
         #[$doc]
         ///
         /// 1 to 256 bytes of UTF-8 without control characters, compared byte for byte.
@@ -72,7 +82,7 @@ macro_rules! id {
             /// # Errors
             /// [`IdFault`], when the text is empty, blank, too long or not printable.
             pub fn new(text: &str) -> Result<Self, IdFault> {
-                check(text).map(|()| Self(text.into()))
+                $make(text).map(Self)
             }
 
             /// Where what there is no room for is counted.
@@ -93,17 +103,22 @@ macro_rules! id {
     )+};
 }
 
-id! {
-    /// Who is billed: the unit of isolation.
-    TenantId,
+// Nearly every event brings others.
+id! { single:
     /// A user of a tenant; two tenants' users of the same name are two users.
     UserId,
     /// An event's name within its tenant and source.
     EventId,
-    /// The context in which an event happened (CloudEvents `source`).
-    Source,
     /// A saved output's name within its user and kind.
     OutputId,
+}
+
+// Nearly every event brings these.
+id! { common:
+    /// Who is billed: the unit of isolation.
+    TenantId,
+    /// The context in which an event happened (CloudEvents `source`).
+    Source,
     /// What sort of output: `assistant_result`, `website`, …
     OutputKind,
     /// The assistant that made the request.

@@ -15,4 +15,5 @@ pub mod money;
 pub mod position;
 pub mod quota;
 pub mod rated;
+mod recurring;
 pub mod seen;

@@ -1,13 +1,31 @@
-//! What a graph shows of a counted request.
+//! What a graph shows of what was counted, by model.
 
-use crate::domain::event::{Body, Usage};
+use crate::domain::counters::Counters;
+use crate::domain::delta::Delta;
 use crate::ops::metrics::ModelSums;
 
-use super::batch::Accepted;
+/// A model of some tenant, and what it came to there: a model may come several times.
+pub fn by_model(delta: &Delta) -> impl Iterator<Item = (&str, ModelSums)> {
+    let sums = |sums: &Counters| ModelSums {
+        requests: sums.requests.unsigned_abs(),
+        tokens_in: sums.tokens_in.unsigned_abs(),
+        tokens_out: sums.tokens_out.unsigned_abs(),
+        nano_dollars: sums.cost.0,
+    };
+    groups(delta).map(move |(model, counters)| (model, sums(counters)))
+}
 
-/// The model that was asked, and the request's part of its sums; none where the event is no request.
-pub fn by_model(accepted: &Accepted) -> Option<(&str, ModelSums)> {
-    let Body::Usage(Usage { model, tokens_in, tokens_out, .. }) = &accepted.event.body else { return None };
-    let (tokens_in, tokens_out) = (tokens_in.unsigned_abs(), tokens_out.unsigned_abs());
-    Some((model.as_str(), ModelSums { requests: 1, tokens_in, tokens_out, nano_dollars: accepted.rated.cost.0 }))
+/// Requests for which there was no price.
+pub fn unpriced(delta: &Delta) -> u64 {
+    groups(delta).map(|(_, sums)| sums.unpriced.unsigned_abs()).sum()
+}
+
+/// Requests whose own cost is not what the price table says.
+pub fn mismatched(delta: &Delta) -> impl Iterator<Item = (&str, u64)> {
+    delta.mismatches.iter().map(|((_, model), sums)| (model.as_str(), sums.requests.unsigned_abs()))
+}
+
+fn groups(delta: &Delta) -> impl Iterator<Item = (&str, &Counters)> {
+    let tenants = delta.tenants.values().flat_map(|of_tenant| &of_tenant.added.sums.usage.groups);
+    tenants.map(|(group, sums)| (group.model.as_str(), sums))
 }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
-use crate::domain::event::Body;
+use crate::domain::delta::Delta;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::Expired;
 use crate::ops::clock;
@@ -24,7 +24,7 @@ use crate::pricing::Table;
 use crate::store::{Capped, Flush, Ledger, Outcome, StoreError};
 
 use super::batch::{Accepted, Rejected};
-use super::by_model::by_model;
+use super::by_model::{by_model, mismatched, unpriced};
 use super::dead_letter::DeadLetters;
 use super::decode::{Reason, Reject};
 use super::failure::Failure;
@@ -202,7 +202,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     async fn span(&self, target: &Target, mut span: Span, prices: &Table) -> Result<Flown, Failure> {
         let start = clock::instant();
         let mut known = span.drop_repeats_within();
-        let (expired, capped) = loop {
+        let (expired, capped, delta) = loop {
             let version = self.audit.as_ref().map(|_| prices.version());
             let folding = clock::instant();
             let Ok(mut flush) = span.flush(target.bucket, target.partitions, version) else {
@@ -213,11 +213,11 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             match self.apply(&flush).await? {
                 Outcome::Applied { expired, capped, notices } => {
                     self.noted(notices);
-                    break (expired, capped);
+                    break (expired, capped, flush.delta);
                 }
                 // The reply to an earlier try was lost, and the try was not.
                 Outcome::Moved(stored) if is_at_its_end(&flush, &stored) && self.is_as_counted(&flush).await? => {
-                    break (None, Capped::default());
+                    break (None, Capped::default(), flush.delta);
                 }
                 Outcome::Moved(stored) => return Err(moved(&flush, &stored)),
                 Outcome::Repeated(repeats) => {
@@ -228,7 +228,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                 Outcome::TooLarge => return Ok(Flown::TooLarge(span)),
             }
         };
-        self.report(&span, known, capped, clock::instant() - start);
+        self.report(&span, &delta, known, capped, clock::instant() - start);
         self.write_counted(span.events(), prices).await?;
         Ok(Flown::Landed { expired })
     }
@@ -279,23 +279,15 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         }
     }
 
-    fn report_price(&self, Accepted { event, rated, .. }: &Accepted) {
-        if rated.unpriced {
-            self.metrics.unpriced();
-        }
-        if let (Some(_), Body::Usage(usage)) = (rated.mismatch, &event.body) {
-            self.metrics.mismatched(usage.model.as_str());
-        }
-    }
-
-    fn report(&self, span: &Span, known: Known, capped: Capped, took: Duration) {
+    fn report(&self, span: &Span, delta: &Delta, known: Known, capped: Capped, took: Duration) {
         let now = clock::now_ms();
         self.metrics.ended(Ending::Counted, span.len() as u64);
         self.metrics.ended(Ending::Repeated, known.repeated);
         self.metrics.ended(Ending::Conflict, known.conflicts);
         self.metrics.events_counted(span.events().map(|accepted| now - accepted.event.time.timestamp_millis()));
-        span.events().for_each(|accepted| self.report_price(accepted));
-        self.metrics.models(span.events().filter_map(by_model));
+        self.metrics.unpriced(unpriced(delta));
+        mismatched(delta).for_each(|(model, requests)| self.metrics.mismatched(model, requests));
+        self.metrics.models(by_model(delta));
         if !span.is_empty() {
             self.metrics.flushed(span.len(), took);
         }

@@ -118,7 +118,6 @@ impl LetterLog {
         list.add_partition_offset(&span.at.topic, span.at.partition, from).map_err(|error| error.to_string())?;
         self.client.assign(&list).map_err(|error| error.to_string())?;
         let mut patient_until = clock::instant() + SILENCE;
-        let mut topics = Vec::new();
         while clock::instant() < patient_until {
             let message = match self.client.poll(POLL) {
                 Some(Ok(message)) => message,
@@ -128,7 +127,7 @@ impl LetterLog {
                 None => continue,
             };
             let mut chunk = Chunk::default();
-            push(&mut chunk, &message, &mut topics);
+            push(&mut chunk, &message);
             for record in Record::all(&Arc::new(chunk)) {
                 if record.offset() >= span.end || each(record)?.is_break() {
                     return Ok(());

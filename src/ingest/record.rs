@@ -16,11 +16,14 @@ const MISSING: u64 = 0x9e37_79b9_7f4a_7c15;
 pub struct Chunk {
     bytes: Vec<u8>,
     slots: Vec<Slot>,
+    /// Those of the records, in the order in which they came.
+    partitions: Vec<TopicPartition>,
 }
 
 #[derive(Debug)]
 struct Slot {
-    partition: TopicPartition,
+    /// Its place among the chunk's partitions.
+    partition: usize,
     offset: Offset,
     timestamp: Option<TimeMs>,
     key: Option<Range<usize>>,
@@ -32,9 +35,14 @@ struct Slot {
 pub type Header<'a> = (&'a str, Option<&'a [u8]>);
 
 impl Chunk {
+    /// With room for so much: one chunk is mostly like the one before.
+    pub fn with_room(records: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), slots: Vec::with_capacity(records), partitions: Vec::new() }
+    }
+
     pub fn push<'a>(
         &mut self,
-        partition: TopicPartition,
+        (topic, partition): (&str, i32),
         offset: Offset,
         timestamp: Option<TimeMs>,
         key: Option<&[u8]>,
@@ -45,7 +53,18 @@ impl Chunk {
         let value = value.map(|value| self.keep(value));
         let headers =
             headers.map(|(name, value)| (self.keep(name.as_bytes()), value.map(|value| self.keep(value)))).collect();
+        let partition = self.partition(topic, partition);
         self.slots.push(Slot { partition, offset, timestamp, key, value, headers });
+    }
+
+    fn partition(&mut self, topic: &str, partition: i32) -> usize {
+        // The client hands over many records of a partition one after the other.
+        let is_it = |known: &TopicPartition| known.partition == partition && *known.topic == *topic;
+        let known = self.partitions.iter().rposition(is_it);
+        known.unwrap_or_else(|| {
+            self.partitions.push(TopicPartition { topic: topic.into(), partition });
+            self.partitions.len() - 1
+        })
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -89,7 +108,7 @@ impl Record {
     }
 
     pub fn partition(&self) -> &TopicPartition {
-        &self.slot().partition
+        &self.chunk.partitions[self.slot().partition]
     }
 
     pub fn offset(&self) -> Offset {

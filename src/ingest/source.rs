@@ -145,16 +145,16 @@ struct Poller {
 
 impl Poller {
     fn run(self) {
-        let mut topics: Vec<Arc<str>> = Vec::new();
+        let mut before = (0, 0);
         while !self.closing.load(Ordering::Relaxed) {
-            let mut chunk = Chunk::default();
+            let mut chunk = Chunk::with_room(before.0, before.1);
             let mut failed = None;
             let mut wait = POLL;
             // Everything that is there already makes one chunk.
             while let Some(polled) = self.consumer.poll(wait) {
                 wait = Duration::ZERO;
                 match polled {
-                    Ok(message) => push(&mut chunk, &message, &mut topics),
+                    Ok(message) => push(&mut chunk, &message),
                     Err(error) => failed = Some(error),
                 }
                 if failed.is_some() || chunk.len() >= CHUNK_RECORDS || chunk.size() >= CHUNK_BYTES {
@@ -164,6 +164,7 @@ impl Poller {
             if !chunk.is_empty() {
                 crash::point(Point::AfterPoll);
             }
+            before = (chunk.len(), chunk.size());
             let records = (!chunk.is_empty()).then_some(SourceEvent::Records(chunk));
             let context = self.consumer.context();
             let (fetched, troubled) = (context.take_fetched(), context.take_trouble());
@@ -197,20 +198,13 @@ fn worth_telling(error: KafkaError) -> Option<SourceEvent> {
 }
 
 /// Copies a message into a chunk.
-pub(super) fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>, topics: &mut Vec<Arc<str>>) {
-    let topic = match topics.iter().find(|topic| topic.as_ref() == message.topic()) {
-        Some(topic) => Arc::clone(topic),
-        None => {
-            topics.push(message.topic().into());
-            topics[topics.len() - 1].clone()
-        }
-    };
+pub(super) fn push(chunk: &mut Chunk, message: &BorrowedMessage<'_>) {
     let timestamp = match message.timestamp() {
         Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) if ms >= 0 => Some(TimeMs(ms)),
         _ => None,
     };
     let headers = message.headers().into_iter().flat_map(Headers::iter).map(|header| (header.key, header.value));
-    let partition = TopicPartition { topic, partition: message.partition() };
+    let partition = (message.topic(), message.partition());
     chunk.push(partition, Offset(message.offset()), timestamp, message.key(), message.payload(), headers);
 }
 

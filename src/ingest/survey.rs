@@ -146,7 +146,7 @@ fn fingerprint(
     match client.poll(PATIENCE) {
         Some(Ok(message)) => {
             let mut chunk = Chunk::default();
-            push(&mut chunk, &message, &mut Vec::new());
+            push(&mut chunk, &message);
             let record = Record::all(&Arc::new(chunk)).find(|record| record.offset() == offset);
             Ok(record.map(|record| record.fingerprint()))
         }

@@ -55,9 +55,11 @@ fn each_cell(sums: &MonthSums, mut put: impl FnMut(&dyn Fn(&mut Vec<u8>), &dyn F
         put(&|name| write_group(group, name), &|text| write_numbers(&counters(sum), text));
     }
     for (tool, calls) in &sums.usage.tools {
-        put(&|name| name.extend([TOOL.as_bytes(), encode(tool.as_str()).as_bytes()].concat()), &|text| {
-            write_numbers(&[*calls], text);
-        });
+        let write_name = |name: &mut Vec<u8>| {
+            name.extend(TOOL.as_bytes());
+            name.extend(encode(tool.as_str()).as_bytes());
+        };
+        put(&write_name, &|text| write_numbers(&[*calls], text));
     }
     for (day, sum) in &sums.days {
         put(&|name| name.extend(day_cell(*day).as_bytes()), &|text| write_numbers(&day_numbers(sum), text));

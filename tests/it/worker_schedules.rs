@@ -310,7 +310,7 @@ impl World {
         for (offset, value) in log.iter().enumerate().take(to).skip(*next) {
             let time = Some(TimeMs(NOW_MS + offset as i64));
             let none = std::iter::empty();
-            chunk.push(at(partition), Offset(offset as i64), time, None, Some(value.as_bytes()), none);
+            chunk.push(("t", partition as i32), Offset(offset as i64), time, None, Some(value.as_bytes()), none);
         }
         *next = to;
         for record in Record::all(&Arc::new(chunk)) {

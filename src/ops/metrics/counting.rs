@@ -116,8 +116,8 @@ impl Metrics {
         self.counting.capped.with_label_values(&[name]).inc_by(count.max(0).unsigned_abs());
     }
 
-    /// A request was counted that neither its event nor the price table has a cost for.
-    pub fn unpriced(&self) {
-        self.counting.unpriced.inc();
+    /// Requests were counted that neither their event nor the price table has a cost for.
+    pub fn unpriced(&self, requests: u64) {
+        self.counting.unpriced.inc_by(requests);
     }
 }

@@ -113,8 +113,8 @@ impl Metrics {
         sums.into_iter().for_each(|(model, sums)| self.models.with(model, |_, known| known.add(sums)));
     }
 
-    /// A request of a model was counted whose own cost is not what the price table says.
-    pub fn mismatched(&self, model: &str) {
-        self.models.with(model, |label, _| self.models.mismatches.with_label_values(&[label]).inc());
+    /// Requests of a model were counted whose own cost is not what the price table says.
+    pub fn mismatched(&self, model: &str, requests: u64) {
+        self.models.with(model, |label, _| self.models.mismatches.with_label_values(&[label]).inc_by(requests));
     }
 }

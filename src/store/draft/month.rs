@@ -6,7 +6,7 @@ use crate::domain::calendar::Month;
 use crate::domain::counters::{Added, Group, MonthSums, Others, Overflow, Room};
 use crate::domain::delta::{Delta, Scope};
 use crate::domain::ids::{TenantId, Tool, UserId};
-use crate::domain::quota::Noticed;
+use crate::domain::quota::{Noticed, Spent};
 use crate::quota::passing::passed;
 use crate::store::cells::{self, Damage};
 use crate::store::kept::{Kept, KeptTenant};
@@ -149,11 +149,14 @@ impl Draft {
         notices: &mut Vec<Notice>,
     ) -> Result<(), Overflow> {
         let caps = rules.caps;
-        let mut watch = |user: Option<&UserId>, before: &MonthSums, added: &Added, noticed: &mut Noticed| {
+        // A tenant keeps its total, of which only some days are at hand.
+        let spent = |sums: &MonthSums| match rules.watched {
+            Some(_) => sums.total.map_or_else(|| sums.spent(), Ok),
+            None => Ok(Spent::default()),
+        };
+        let mut watch = |user: Option<&UserId>, spent: Spent, added: &Added, noticed: &mut Noticed| {
             let Some(plans) = rules.watched else { return Ok(()) };
             let whose = quotas.whose(part.tenant, user);
-            // A tenant keeps its total, of which only some days are at hand.
-            let spent = before.total.map_or_else(|| before.spent(), Ok)?;
             let passings = passed(plans, whose, spent, &added.steps, noticed)?;
             let scope = || Scope { tenant: part.tenant.clone(), user: user.cloned() };
             notices.extend(passings.into_iter().map(|passing| Notice { scope: scope(), month: part.month, passing }));
@@ -181,7 +184,7 @@ impl Draft {
             count += usize::from(month.is_none());
             let mut sums = month.unwrap_or_default();
             let mut noticed = std::mem::take(&mut sums.noticed);
-            watch(Some(user), &sums, more, &mut noticed)?;
+            watch(Some(user), spent(&sums)?, more, &mut noticed)?;
             let capped = sums.add_within(&more.sums, room(caps, &sums))?;
             sums.noticed = noticed;
             others.requests += capped.requests;
@@ -192,11 +195,11 @@ impl Draft {
         if let Some(common) = common {
             keep(&UserId::other(), &common)?;
         }
-        let KeptTenant { sums: before, cells, .. } = found.tenant;
-        let mut sums = before.clone();
+        let KeptTenant { mut sums, cells, .. } = found.tenant;
+        let (spent, known) = (spent(&sums)?, count_cells(&sums));
         let free = caps.tenant_cells.saturating_sub(cells);
         let more = sums.add_within(&part.added.sums, Room { groups: free, tools: free })?;
-        watch(None, &before, part.added, &mut sums.noticed)?;
+        watch(None, spent, part.added, &mut sums.noticed)?;
         sums.crowd = sums.crowd.checked_add(crowd).ok_or(Overflow)?;
         self.capped.users += crowd;
         self.capped.requests += others.requests.max(more.requests);
@@ -210,7 +213,7 @@ impl Draft {
         self.hashes.extend([own, months]);
         // Who has a month in a crowd is not known without asking.
         if !is_crowded {
-            let cells = cells + usize::from(cells == 0) + count_cells(&sums) - count_cells(&before);
+            let cells = cells + usize::from(cells == 0) + count_cells(&sums) - known;
             let kept = KeptTenant { sums, cells, users: count };
             self.after.tenants.push((part.tenant.clone(), part.month, kept));
         }

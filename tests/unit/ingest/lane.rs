@@ -22,7 +22,7 @@ fn record(offset: i64, tenant: &str) -> Record {
     });
     let mut chunk = Chunk::default();
     let (value, none) = (value.to_string(), std::iter::empty());
-    chunk.push(TopicPartition::new("t", 0), Offset(offset), Some(timestamp), None, Some(value.as_bytes()), none);
+    chunk.push(("t", 0), Offset(offset), Some(timestamp), None, Some(value.as_bytes()), none);
     Record::all(&Arc::new(chunk)).next().expect("a record")
 }
 

@@ -3,7 +3,7 @@ use super::*;
 fn record(key: Option<&[u8]>, value: Option<&[u8]>) -> Record {
     let mut chunk = Chunk::default();
     let headers = [("a", Some(&b"1"[..])), ("b", None)];
-    chunk.push(TopicPartition::new("t", 0), Offset(7), Some(TimeMs(9)), key, value, headers.into_iter());
+    chunk.push(("t", 0), Offset(7), Some(TimeMs(9)), key, value, headers.into_iter());
     Record { chunk: Arc::new(chunk), index: 0 }
 }
 

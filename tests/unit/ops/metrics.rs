@@ -32,7 +32,7 @@ fn models_beyond_the_first_fifty_share_one_series_the_same_in_every_metric() {
     let names: Vec<_> = (0..250).chain(0..250).map(|model| format!("m{model}")).collect();
     // Of two requests of a model in one batch the sum is taken.
     metrics.models(names.iter().map(|name| (name.as_str(), one)));
-    names.iter().rev().for_each(|name| metrics.mismatched(name));
+    names.iter().rev().for_each(|name| metrics.mismatched(name, 1));
     let text = metrics.scrape().expect("text");
     for (family, label, named, other) in [
         ("indelible_model_requests_total", "", "2", "400"),

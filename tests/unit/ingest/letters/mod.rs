@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::calendar::TimeMs;
-use crate::domain::position::{Offset, TopicPartition};
+use crate::domain::position::Offset;
 use crate::ingest::decode::{Bounds, Reason};
 use crate::ingest::record::{Chunk, Record};
 
@@ -15,7 +15,7 @@ fn record(offset: i64, timestamp: TimeMs, value: Option<&str>, headers: &[(&str,
     let mut chunk = Chunk::default();
     let headers = headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
     let value = value.map(str::as_bytes);
-    chunk.push(TopicPartition::new("t.dlq", 0), Offset(offset), Some(timestamp), Some(b"k"), value, headers);
+    chunk.push(("t.dlq", 0), Offset(offset), Some(timestamp), Some(b"k"), value, headers);
     Record::all(&Arc::new(chunk)).next().expect("one record")
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::event::Body;
-use crate::domain::position::{Offset, TopicPartition};
+use crate::domain::position::Offset;
 use crate::ingest::decode::{Bounds, Incoming, decode};
 use crate::ingest::record::Chunk;
 
@@ -17,7 +17,7 @@ fn message(data: &serde_json::Value, rated: &Rated) -> serde_json::Value {
     let (value, timestamp) = (event.to_string(), Some(TimeMs(1_795_540_000_000)));
     let mut chunk = Chunk::default();
     let none = std::iter::empty();
-    chunk.push(TopicPartition::new("usage", 3), Offset(42), timestamp, None, Some(value.as_bytes()), none);
+    chunk.push(("usage", 3), Offset(42), timestamp, None, Some(value.as_bytes()), none);
     let record = Record::all(&Arc::new(chunk)).next().expect("a record");
     let bounds = Bounds { max_future_ms: 86_400_000, max_age_ms: 86_400_000 };
     let event = decode(&Incoming { value: record.value(), headers: &[], timestamp }, &bounds).expect("an event");
