@@ -226,8 +226,11 @@ fn tell(
 }
 
 /// How a consumer is set where INDELIBLE_KAFKA_PROPERTIES does not say otherwise.
-const PREFERRED: [(&str, &str); 10] = [
+const PREFERRED: [(&str, &str); 11] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
+    // The partitions of a worker that was killed are nobody's for so long. The library's 45 s spare clients whose runtime
+    // may stand still; heartbeats of this one do not wait for its work.
+    ("session.timeout.ms", "15000"),
     // Of all partitions, and whichever is reached first: who comes last waits for all that the others have here.
     ("queued.min.messages", "30000"),
     ("queued.max.messages.kbytes", "8192"),
@@ -248,14 +251,13 @@ const PREFERRED: [(&str, &str); 10] = [
 pub fn consumer(config: &Config) -> ClientConfig {
     // A clone, and not what `config_map` tells: that has placeholders for passwords.
     let mut kafka = config.kafka.clone();
+    // By the new protocol the broker decides who gets what and for how long, and the library refuses a client that would.
+    let by_broker = kafka.get("group.protocol") == Some("consumer");
+    let is_brokers = |property| ["partition.assignment.strategy", "session.timeout.ms"].contains(&property);
     for (property, preferred) in PREFERRED {
-        if kafka.get(property).is_none() {
+        if kafka.get(property).is_none() && !(by_broker && is_brokers(property)) {
             kafka.set(property, preferred);
         }
-    }
-    if kafka.get("group.protocol") == Some("consumer") {
-        // The new protocol's broker decides who gets what, and refuses a client that would.
-        kafka.remove("partition.assignment.strategy");
     }
     kafka
         .set("group.id", &config.group)

@@ -12,7 +12,7 @@ use super::program::{Program, Running};
 use super::redis::Redis;
 use super::wait::eventually;
 
-/// A worker that a test is done with is killed, and who comes next waits until its session has ended: 45 s by default.
+/// A worker that a test is done with is killed, and who comes next waits until its session has ended.
 const SHORT_SESSIONS: &str = "session.timeout.ms=6000,heartbeat.interval.ms=1500";
 
 /// Until a backlog of a test is counted on a busy machine.
