@@ -46,7 +46,9 @@ pub(crate) fn restart(bench: &mut Bench, report: &mut Report) {
         let (killed, next) = start(&deployment, &mut topic);
         counting = next;
         row.add("after SIGKILL", killed.as_secs_f64(), "s");
-        row.note("after SIGKILL Kafka waits first until it misses the old worker: session.timeout.ms, 45 s by default");
+        row.note(
+            "after SIGKILL Kafka waits first until it misses the old worker: session.timeout.ms, 15 s unless it is set",
+        );
     }
     check::answers(&counting.workers[0], topic.spread, &topic.mix);
     report.add(row);
