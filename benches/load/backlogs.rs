@@ -18,6 +18,11 @@ pub(crate) fn limits(bench: &mut Bench, report: &mut Report) {
     let mut row = Row::new("limit, read: librdkafka alone");
     row.add("events", topic.records() as f64, "");
     row.add("bytes of an event", (topic.bytes / topic.records()) as f64, "bytes");
+    row.add(
+        "bytes of it on the broker's disk",
+        Kafka::shared().bytes_of(&topic.name) as f64 / topic.records() as f64,
+        "bytes",
+    );
     row.add("raw consume rate, which ratios are of: the faster", limits.raw_rate(), "/s");
     row.add("rate, with the worker's settings", raw.rate(), "/s");
     row.add("processor time", raw.us(), "us/event");

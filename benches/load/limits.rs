@@ -20,8 +20,14 @@ use crate::topic::{PARTITIONS, Topic};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much is fetched at once, held, and waited for.
-const SIZES: [&str; 4] =
-    ["fetch.message.max.bytes", "queued.max.messages.kbytes", "fetch.wait.max.ms", "fetch.queue.backoff.ms"];
+const SIZES: [&str; 6] = [
+    "fetch.message.max.bytes",
+    "fetch.min.bytes",
+    "queued.min.messages",
+    "queued.max.messages.kbytes",
+    "fetch.wait.max.ms",
+    "fetch.queue.backoff.ms",
+];
 
 /// Reading a whole topic in this process.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Every form of a consumer group, and what happens to a Kafka that runs on: the sums of the running program stay
 //! exact.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use rand::Rng;
@@ -60,6 +60,23 @@ fn by_the_cooperative_protocol() {
 #[test]
 fn by_the_protocol_of_kip_848() {
     counts_while_workers_come_and_go("group.protocol=consumer");
+}
+
+/// With the session that is preferred, and not with the short one that tests have.
+#[test]
+fn the_partitions_of_a_killed_worker_are_soon_anothers() {
+    let (deployment, rounds) = (with_properties(Deployment::new(2), "client.id=it"), Rounds::default());
+    let running = deployment.serve();
+    rounds.send(&deployment);
+    rounds.check(&running);
+    let killed = Instant::now();
+    drop(running);
+    let heir = deployment.serve();
+    rounds.send(&deployment);
+    rounds.check(&heir);
+    let took = killed.elapsed();
+    println!("counted again {took:.1?} after the kill");
+    assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
 /// Records may lie in the new partitions before the group has heard of them.

@@ -11,6 +11,7 @@ use crate::support::event::bare;
 use crate::support::flood::flood;
 use crate::support::program::{Program, Running};
 use crate::support::proxy::{Mode, Proxy};
+use crate::support::wait::eventually;
 
 /// Requests a second that the credential may make.
 const SERVED: u32 = 50;
@@ -115,9 +116,7 @@ fn count_steadily(deployment: &Deployment, running: &Running, name: &str) -> Dur
         let user = format!("u{}", number % 50);
         (None, format!("acme:{user}"), bare(&format!("{name}-{number}"), "acme", &user))
     });
-    crate::support::wait::eventually(Duration::from_secs(60), "all events counted", || {
-        (counted(running) >= before + EVENTS).then_some(())
-    });
+    eventually(Duration::from_secs(60), "all events counted", || (counted(running) >= before + EVENTS).then_some(()));
     start.elapsed()
 }
 
@@ -189,15 +188,15 @@ const SLOW: Duration = Duration::from_millis(50);
 
 /// Answers a second to so many who ask as soon as they are answered.
 fn capacity(running: &Running, key: &str) -> u32 {
-    let (span, stop, sent) = (Duration::from_secs(3), AtomicBool::new(false), AtomicU64::new(0));
+    let (start, stop, sent) = (Instant::now(), AtomicBool::new(false), AtomicU64::new(0));
     let answers = std::thread::scope(|scope| {
         let asking = scope.spawn(|| storm(running, key, AT_ONCE, 1_000_000, &stop, &sent));
-        std::thread::sleep(span);
+        eventually(Duration::from_secs(30), "some answers", || (sent.load(Ordering::Relaxed) >= 40).then_some(()));
         stop.store(true, Ordering::Relaxed);
         asking.join().expect("no answer is missing")
     });
     assert_eq!((answers.too_often, answers.overloaded), (0, 0), "{answers:?}");
-    answers.served as u32 / span.as_secs() as u32
+    (u128::from(answers.served) * 1000).div_ceil(start.elapsed().as_millis()) as u32
 }
 
 #[test]

@@ -137,14 +137,17 @@ fn what_has_no_price_and_what_is_priced_otherwise_is_told() {
         usage("6", now, "m", json!({"costCents": 50, "provider": "acme"})),
         usage("7", now, "m", json!({"costCents": 50, "provider": "other"})),
         usage("8", now, "m", json!({"provider": "other"})),
+        // Two of a sort are added up before they are told.
+        usage("9", now, "new-model", json!({})),
+        usage("10", now, "m", json!({"costCents": 50, "provider": "acme"})),
     ];
     deployment.emit(&lines.concat());
     // Repeats are not counted, so they are not told either.
     deployment.emit(&lines.concat());
     deployment.await_counted();
-    assert_eq!(costs(&running, now).2, 2);
-    assert_eq!(running.metric("indelible_unpriced_requests_total"), Some(2.0));
-    for (model, count) in [("exact", Some(1.0)), ("m", Some(1.0)), ("new-model", None)] {
+    assert_eq!(costs(&running, now).2, 3);
+    assert_eq!(running.metric("indelible_unpriced_requests_total"), Some(3.0));
+    for (model, count) in [("exact", Some(1.0)), ("m", Some(2.0)), ("new-model", None)] {
         assert_eq!(running.metric(&format!("indelible_price_mismatches_total{{model=\"{model}\"}}")), count, "{model}");
     }
     let answer = running.get(&format!("/v1/prices/mismatches?month={}", now.format("%Y-%m"))).json();
@@ -152,9 +155,10 @@ fn what_has_no_price_and_what_is_priced_otherwise_is_told() {
     assert_eq!(
         answer["models"],
         json!([
+            // Most requests first.
+            {"model": "m", "requests": 2, "given": usd("1"), "expected": usd("2"), "difference": usd("-1")},
             {"model": "exact", "requests": 1, "given": usd("2.020000001"), "expected": usd("2"),
              "difference": usd("0.020000001")},
-            {"model": "m", "requests": 1, "given": usd("0.5"), "expected": usd("1"), "difference": usd("-0.5")},
         ])
     );
 }

@@ -1,6 +1,7 @@
 //! A real Apache Kafka: one broker that is its own controller (KRaft), on free ports.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -179,6 +180,19 @@ impl Kafka {
     /// None while it is not running.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.broker.as_ref().map(Child::pid)
+    }
+
+    /// What the records of a topic take on disk.
+    pub(crate) fn bytes_of(&self, topic: &str) -> u64 {
+        let entries =
+            |folder: &Path| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let is_of = |folder: &PathBuf| {
+            let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            name.rsplit_once('-').is_some_and(|(of, _)| of == topic)
+        };
+        let segments = entries(&self.dir.path().join("data")).filter(is_of).flat_map(|folder| entries(&folder));
+        let records = segments.filter(|file| file.extension().is_some_and(|extension| extension == "log"));
+        records.map(|file| file.metadata().expect("a file").len()).sum()
     }
 
     /// Runs one of Kafka's own tools against this broker, by its class and arguments.
