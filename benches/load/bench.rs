@@ -17,8 +17,16 @@ use crate::support::redis::Redis;
 use crate::topic::{PARTITIONS, Topic};
 
 /// As a deployment would have it: what is acknowledged is on disk within a second. Two of them can be compared.
-pub(crate) const KEPT: [&str; 6] =
-    ["--appendonly", "yes", "--appendfsync", "everysec", "--enable-debug-command", "local"];
+pub(crate) const KEPT: [&str; 8] = [
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "everysec",
+    "--auto-aof-rewrite-min-size",
+    "1gb",
+    "--enable-debug-command",
+    "local",
+];
 
 /// Limits of everybody that some users and tenants pass, and are noticed for.
 const PLANS: &str = r#"

@@ -36,8 +36,8 @@ pub(crate) fn steady(bench: &mut Bench, report: &mut Report) {
     let looking = visible::look(api.api_url().trim_start_matches("http://"), looking);
     let arrivals = Arrivals::start(topic, bench.size.rate, Some(probes));
 
-    // Not measured: connections are made, and the code is warm.
-    thread::sleep(bench.size.steady / 15);
+    // Not measured: connections are made, and the code is warm, that of Kafka, too, whose compiler takes its time.
+    thread::sleep(bench.size.steady / 4);
     let (start, before, answering, here) =
         (Instant::now(), Usage::now(&deployment, &counting.workers), Cpu::of(api.child.pid()), Cpu::here());
     let (sent, done) = (arrivals.sent(), counting.look().all());
