@@ -49,7 +49,7 @@ impl Limits {
         batch_age: Duration::from_millis(40),
         backlog_age: Duration::from_millis(500),
         backlog: 8192,
-        held_bytes: 48 << 20,
+        held_bytes: 80 << 20,
         call_events: 2000,
         calls_at_once: 16,
         beat: Duration::from_secs(2),

@@ -11,9 +11,9 @@ use crate::support::wait::eventually;
 const HOT: u64 = 400_000;
 /// Bytes of a record of the hot tenant, like those of real ones.
 const RECORD: usize = 450;
-/// What the worker may hold (48 MiB), what its client may (30,000 records), and what was on its way from three partitions
+/// What the worker may hold (80 MiB), what its client may (30,000 records), and what was on its way from three partitions
 /// when they were full.
-const MOST_AHEAD: u64 = (48 << 20) / RECORD as u64 + 30_000 + 3 * 10_000;
+const MOST_AHEAD: u64 = (80 << 20) / RECORD as u64 + 30_000 + 3 * 10_000;
 
 #[test]
 fn a_hot_tenant_does_not_starve_another() {
