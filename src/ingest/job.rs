@@ -31,7 +31,7 @@ use super::failure::Failure;
 use super::lane::{Landed, Leaving};
 use super::limits::Limits;
 use super::rated::Audit;
-use super::span::{Known, Portion, Span};
+use super::span::{Aside, Known, Portion, Span};
 use super::trouble::{Tries, Trouble};
 
 /// What all jobs of a worker share.
@@ -202,11 +202,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     async fn span(&self, target: &Target, mut span: Span, prices: &Table) -> Result<Flown, Failure> {
         let start = clock::instant();
         let mut known = span.drop_repeats_within();
+        // Mostly there is a repeat or two, and what this worker knows of them is right.
+        let mut aside = span.set_aside(&self.ledger.supposed(target.bucket, &span.seen()).await);
         let (expired, capped, delta) = loop {
             let version = self.audit.as_ref().map(|_| prices.version());
             let folding = clock::instant();
-            let Ok(mut flush) = span.flush(target.bucket, target.partitions, version) else {
-                return Ok(Flown::TooLarge(span));
+            let Ok(mut flush) = span.flush(&aside, target.bucket, target.partitions, version) else {
+                return Ok(self.too_large(span, aside, known));
             };
             self.metrics.folded(clock::instant() - folding);
             (flush.tidies, flush.expire) = (target.tidies, target.expire);
@@ -220,17 +222,22 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                     break (None, Capped::default(), flush.delta);
                 }
                 Outcome::Moved(stored) => return Err(moved(&flush, &stored)),
-                Outcome::Repeated(repeats) => {
-                    let more = span.drop_known(&repeats);
-                    known.repeated += more.repeated;
-                    known.conflicts += more.conflicts;
-                }
-                Outcome::TooLarge => return Ok(Flown::TooLarge(span)),
+                Outcome::Repeated(repeats) => known.add(span.set_aside(&repeats).known),
+                Outcome::NotRepeated => span.put_back(std::mem::take(&mut aside)),
+                Outcome::TooLarge => return Ok(self.too_large(span, aside, known)),
             }
         };
+        known.add(aside.known);
         self.report(&span, &delta, known, capped, clock::instant() - start);
         self.write_counted(span.events(), prices).await?;
         Ok(Flown::Landed { expired })
+    }
+
+    /// What was set aside is tried again with the halves; what the store knows has ended here.
+    fn too_large(&self, mut span: Span, aside: Aside, known: Known) -> Flown {
+        span.put_back(aside);
+        self.report_known(known);
+        Flown::TooLarge(span)
     }
 
     fn noted(&self, notices: usize) {
@@ -282,8 +289,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     fn report(&self, span: &Span, delta: &Delta, known: Known, capped: Capped, took: Duration) {
         let now = clock::now_ms();
         self.metrics.ended(Ending::Counted, span.len() as u64);
-        self.metrics.ended(Ending::Repeated, known.repeated);
-        self.metrics.ended(Ending::Conflict, known.conflicts);
+        self.report_known(known);
         self.metrics.events_counted(span.events().map(|accepted| now - accepted.event.time.timestamp_millis()));
         self.metrics.unpriced(unpriced(delta));
         mismatched(delta).for_each(|(model, requests)| self.metrics.mismatched(model, requests));
@@ -295,8 +301,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         for (name, count) in [("group", requests), ("tool", tool_calls), ("user", users), ("kind", outputs)] {
             self.metrics.capped(name, count);
         }
-        if known.conflicts > 0 {
-            tracing::warn!(events = known.conflicts, "events with a known id and other content were not counted again");
+    }
+
+    fn report_known(&self, Known { repeated, conflicts }: Known) {
+        self.metrics.ended(Ending::Repeated, repeated);
+        self.metrics.ended(Ending::Conflict, conflicts);
+        if conflicts > 0 {
+            tracing::warn!(events = conflicts, "events with a known id and other content were not counted again");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::counters::Overflow;
 use crate::domain::delta::Delta;
 use crate::domain::event::Body;
 use crate::domain::position::{Position, TopicPartition};
+use crate::domain::seen::SeenId;
 use crate::store::{Flush, Priced, Repeat, Stretch};
 
 use super::batch::Accepted;
@@ -39,7 +40,19 @@ pub struct Known {
     pub conflicts: u64,
 }
 
+/// Events of a span that are thought to have been counted before, each with its portion's place.
+#[derive(Debug, Default)]
+pub struct Aside {
+    events: Vec<(usize, Accepted)>,
+    pub known: Known,
+}
+
 impl Known {
+    pub fn add(&mut self, more: Self) {
+        self.repeated += more.repeated;
+        self.conflicts += more.conflicts;
+    }
+
     fn note(&mut self, conflict: bool) {
         if conflict { self.conflicts += 1 } else { self.repeated += 1 }
     }
@@ -110,30 +123,52 @@ impl Span {
         known
     }
 
-    /// Drops the events that the store knows already.
-    pub fn drop_known(&mut self, repeats: &[Repeat]) -> Known {
-        let mut known = Known::default();
-        let conflicts: HashMap<usize, bool> = repeats.iter().map(|repeat| (repeat.index, repeat.conflict)).collect();
-        let mut index = 0;
-        self.retain(|_| {
-            let repeat = conflicts.get(&index);
-            index += 1;
-            repeat.inspect(|conflict| known.note(**conflict)).is_none()
-        });
-        known
+    /// Takes out the events that were counted before.
+    pub fn set_aside(&mut self, repeats: &[Repeat]) -> Aside {
+        let mut aside = Aside::default();
+        let (mut repeats, mut index) = (repeats.iter().peekable(), 0);
+        for (place, portion) in self.portions.iter_mut().enumerate() {
+            let taken = portion.events.extract_if(.., |_| {
+                let repeat = repeats.next_if(|repeat| repeat.index == index);
+                index += 1;
+                repeat.inspect(|repeat| aside.known.note(repeat.conflict)).is_some()
+            });
+            aside.events.extend(taken.map(|accepted| (place, accepted)));
+        }
+        aside
     }
 
-    /// The span as the store takes it. `prices` is the version of the price table that it was rated by, where its
+    /// Takes them in again, in the order of the log.
+    pub fn put_back(&mut self, aside: Aside) {
+        for (place, accepted) in aside.events {
+            let events = &mut self.portions[place].events;
+            let at = events.partition_point(|other| other.offset() < accepted.offset());
+            events.insert(at, accepted);
+        }
+    }
+
+    pub fn seen(&self) -> Vec<SeenId> {
+        self.events().map(|accepted| accepted.seen).collect()
+    }
+
+    /// The span as the store takes it, without what was set `aside`. `prices` is the version of the price table that it was rated by, where its
     /// requests are to be in the rated topic.
     ///
     /// # Errors
     /// [`Overflow`], when a sum over the span is not an i64.
-    pub fn flush(&self, bucket: Bucket, partitions: usize, prices: Option<&Arc<str>>) -> Result<Flush, Overflow> {
+    pub fn flush(
+        &self,
+        aside: &Aside,
+        bucket: Bucket,
+        partitions: usize,
+        prices: Option<&Arc<str>>,
+    ) -> Result<Flush, Overflow> {
         Ok(Flush {
             bucket,
             stretches: self.portions.iter().map(|portion| portion.stretch(prices)).collect(),
             partitions,
-            seen: self.events().map(|accepted| accepted.seen).collect(),
+            seen: self.seen(),
+            repeats: aside.events.iter().map(|(_, accepted)| accepted.seen).collect(),
             delta: Delta::fold(self.events().map(Accepted::counted))?,
             tidies: false,
             expire: None,

@@ -57,18 +57,12 @@ local function arguments(length)
   return first
 end
 
--- A field of the state that is about a partition: one that is used as two would undo itself.
-local function field(what)
-  local name = text()
-  if name:sub(1, #what) ~= what then error('bad call: no field ' .. what) end
-  return name
-end
-
 -- Some of a partition: its fields in the state, what is expected of them and what they are to be.
 local function read_stretch()
+  local partition = text()
   return {
-    watermark = field('watermark:'), expected = text(), target = text(), log = field('log:'), log_time = number(),
-    unrated = field('unrated:'), unrated_from = text(),
+    watermark = 'watermark:' .. partition, log = 'log:' .. partition, unrated = 'unrated:' .. partition,
+    expected = text(), target = text(), log_time = number(), unrated_from = text(),
   }
 end
 

@@ -65,12 +65,10 @@ impl Call {
     }
 
     fn stretch(&mut self, stretch: &Stretch) {
-        self.args.push(keys::watermark_field(&stretch.partition));
+        self.arg(&stretch.partition);
         self.args.push(stretch.from.map(|from| from.to_string()).unwrap_or_default());
         self.arg(stretch.to);
-        self.args.push(keys::log_field(&stretch.partition));
         self.arg(stretch.log_time.0);
-        self.args.push(keys::unrated_field(&stretch.partition));
         self.args.push(stretch.unrated().map(|unrated| unrated.to_string()).unwrap_or_default());
     }
 

@@ -99,7 +99,7 @@ impl<'f> Ask<'f> {
             state: rules.keyspace.state(flush.bucket),
             watermarks: flush.stretches.iter().map(|stretch| watermark_field(&stretch.partition)).collect(),
             parts: Part::all(&flush.delta, rules.keyspace, known),
-            quotas: AskQuotas::of(&flush.delta, rules.watched.is_some()),
+            quotas: AskQuotas::of(&flush.delta, rules.watched.is_some(), known),
             mismatches: AskMismatches::of(flush),
         }
     }
@@ -178,6 +178,7 @@ impl Halfway<'_> {
         self.quotas.read_unknown(&mut next, self.rules.keyspace)?;
         let Self { rules, quotas, bucket, .. } = self;
         let mut draft = Draft { stamp: self.stamp, logs: self.logs, hashes: self.hashes, ..Draft::default() };
+        draft.after.quotas = quotas.kept();
         let mut notices = Vec::new();
         for (part, found) in self.parts {
             let common = common.remove(&(part.tenant.clone(), part.month));

@@ -10,6 +10,7 @@ use hashbrown::{Equivalent, HashMap};
 use crate::domain::calendar::Month;
 use crate::domain::counters::MonthSums;
 use crate::domain::ids::{TenantId, UserId};
+use crate::domain::quota::Assignments;
 
 /// Users, and tenants, that are kept of a bucket: twice as many at the most.
 const MOST_USERS: usize = 256;
@@ -24,6 +25,8 @@ pub struct Kept {
     alone: bool,
     tenants: Lately<TenantMonth, KeptTenant>,
     users: Lately<UserMonth, MonthSums>,
+    /// Of tenants none of whose users has a quota of their own.
+    quotas: Lately<TenantId, Assignments>,
 }
 
 /// A tenant's month as far as it is known: the cells that were added to lately, and all that are none of groups, tools
@@ -41,11 +44,13 @@ pub struct KeptTenant {
 pub struct After {
     pub tenants: Vec<(TenantId, Month, KeptTenant)>,
     pub users: Vec<(TenantId, Month, UserId, MonthSums)>,
+    pub quotas: Vec<(TenantId, Assignments)>,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { stamp: String::new(), alone: true, tenants: Lately::new(MOST_TENANTS), users: Lately::new(MOST_USERS) }
+        let (tenants, users) = (Lately::new(MOST_TENANTS), Lately::new(MOST_USERS));
+        Self { stamp: String::new(), alone: true, tenants, users, quotas: Lately::new(MOST_TENANTS) }
     }
 }
 
@@ -56,6 +61,11 @@ impl Kept {
 
     pub fn take_user(&mut self, tenant: &TenantId, month: Month, user: &UserId) -> Option<MonthSums> {
         self.alone.then(|| self.users.take(&(tenant, month, user)))?
+    }
+
+    /// The tenant's own, if no user of it has any.
+    pub fn take_quota(&mut self, tenant: &TenantId) -> Option<Assignments> {
+        self.alone.then(|| self.quotas.take(tenant))?
     }
 
     /// Whether anything is taken from here.
@@ -82,10 +92,11 @@ impl Kept {
         tenants.for_each(|(tenant, month, kept)| self.tenants.put(TenantMonth { tenant, month }, kept));
         let users = after.users.into_iter();
         users.for_each(|(tenant, month, user, sums)| self.users.put(UserMonth { tenant, month, user }, sums));
+        after.quotas.into_iter().for_each(|(tenant, quota)| self.quotas.put(tenant, quota));
     }
 
     fn forget(&mut self) {
-        (self.tenants, self.users) = (Lately::new(MOST_TENANTS), Lately::new(MOST_USERS));
+        *self = Self { stamp: std::mem::take(&mut self.stamp), alone: self.alone, ..Self::default() };
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Flush {
     pub stretches: Vec<Stretch>,
     /// Of every event in `delta`, in the events' order, each id once.
     pub seen: Vec<SeenId>,
+    /// Of events that are not in `delta` because [`Ledger::supposed`] has named them: the store makes sure of it.
+    pub repeats: Vec<SeenId>,
     pub delta: Delta,
     /// How many partitions there are in all: nothing is dropped before each of them was counted.
     pub partitions: usize,
@@ -106,6 +108,8 @@ pub enum Outcome {
     Applied { expired: Option<Expired>, capped: Capped, notices: usize },
     /// These events were counted before: fold again without them.
     Repeated(Vec<Repeat>),
+    /// One of the flush's `repeats` is not known to have been counted: fold again with them.
+    NotRepeated,
     /// A stored watermark is another one than expected: what is stored of each stretch, in their order.
     Moved(Vec<Option<Position>>),
     /// A sum would leave the range of an i64, or the flush is more than one call takes: halving it helps, down
@@ -250,6 +254,9 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Where all buckets stand in a partition.
     fn standing(&self, partition: &TopicPartition) -> impl Future<Output = Result<Standing, StoreError>> + Send;
+
+    /// Which of these events were counted before, as far as is known without asking: to fold without them at once.
+    fn supposed(&self, bucket: Bucket, seen: &[SeenId]) -> impl Future<Output = Vec<Repeat>> + Send;
 
     /// Applies a flush if the stored watermark of each stretch is exactly its `from`; else changes nothing.
     fn apply(&self, flush: &Flush) -> impl Future<Output = Result<Outcome, StoreError>> + Send;

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Position, TopicPartition};
-use crate::domain::seen::Expired;
+use crate::domain::seen::{Expired, SeenId};
 
 use super::call::{Call, Frame, MOST_EVENTS, MOST_STRETCHES};
 use super::draft::{Ask, Draft, Halfway, Rules};
@@ -23,7 +23,7 @@ use super::mirror::Mirror;
 use super::namespace::Namespace;
 use super::reply::{self, parse_watermark, text, unreadable};
 use super::seen_log;
-use super::{Capped, Caps, Checked, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError};
+use super::{Capped, Caps, Checked, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError};
 use crate::quota::plans::Plans;
 
 /// The script that applies a flush: what reads its arguments, and what it does with them.
@@ -130,7 +130,7 @@ impl RedisLedger {
             return Ok(Err(Outcome::TooLarge));
         }
         let next_stamp = self.stamps.next();
-        if flush.seen.is_empty() {
+        if flush.seen.is_empty() && flush.repeats.is_empty() {
             // Nothing is added, so nothing that is stored matters.
             let call = Call::of(flush, &Draft::default(), &self.frame, &next_stamp);
             return Ok(Ok(Ready { call, noted: Noted::default(), stamp: String::new(), after: After::default() }));
@@ -142,7 +142,11 @@ impl RedisLedger {
         if found.has_moved(flush) {
             return Ok(Err(Outcome::Moved(found.watermarks)));
         }
-        let repeats = known.ids.repeats(&flush.seen, self.frame.retention.seen_ms);
+        let repeats_of = |seen: &[SeenId]| known.ids.repeats(seen, self.frame.retention.seen_ms);
+        if repeats_of(&flush.repeats).len() < flush.repeats.len() {
+            return Ok(Err(Outcome::NotRepeated));
+        }
+        let repeats = repeats_of(&flush.seen);
         if !repeats.is_empty() {
             return Ok(Err(Outcome::Repeated(repeats)));
         }
@@ -235,6 +239,10 @@ impl Ledger for RedisLedger {
             unfinished: stands.iter().any(|(_, _, unfinished, _)| *unfinished),
             unrated: stands.into_iter().map(|(.., unrated)| unrated).collect(),
         })
+    }
+
+    async fn supposed(&self, bucket: Bucket, seen: &[SeenId]) -> Vec<Repeat> {
+        self.known[bucket.index()].lock().await.ids.repeats(seen, self.frame.retention.seen_ms)
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

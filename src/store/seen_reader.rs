@@ -30,7 +30,8 @@ impl RedisLedger {
     ) -> Result<Result<(), StoreError>, StoreError> {
         mirror.retain(stored);
         let within = |seen: &SeenId| Generation::within(seen.at, self.frame.retention.seen_ms);
-        let wanted: BTreeSet<_> = flush.seen.iter().map(|seen| within(seen).into_inner()).collect();
+        let wanted: BTreeSet<_> =
+            flush.seen.iter().chain(&flush.repeats).map(|seen| within(seen).into_inner()).collect();
         let mut generations: Vec<_> =
             wanted.into_iter().flat_map(|(first, last)| stored.within(first..=last)).collect();
         generations.dedup();

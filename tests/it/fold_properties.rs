@@ -173,7 +173,7 @@ fn count_bucket(ledger: &MemoryLedger, log: &Log, bucket: Bucket, from: usize, t
             Outcome::Repeated(repeats) => offsets = without(&offsets, &repeats),
             // The bucket has had no part in what lies before.
             Outcome::Moved(stored) => expected = stored[0],
-            Outcome::TooLarge => panic!("small sums"),
+            outcome => panic!("{outcome:?} for small sums"),
         }
     }
 }

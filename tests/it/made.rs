@@ -163,6 +163,7 @@ pub(crate) fn flush(bucket: Bucket, parts: &[Part<'_>]) -> Flush {
         stretches: parts.iter().map(stretch).collect(),
         tidies: seen.is_empty(),
         seen,
+        repeats: Vec::new(),
         delta: Delta::fold(counted).expect("small sums"),
         partitions: parts[0].log.partitions,
         expire: None,

@@ -17,12 +17,12 @@ use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
 use indelible::domain::delta::OfTenant;
 use indelible::domain::position::{Position, TopicPartition};
-use indelible::domain::seen::Expired;
+use indelible::domain::seen::{Expired, SeenId};
 use indelible::quota::plans::Plans;
 use indelible::store::call::MOST_EVENTS;
 use indelible::store::keys::{self, Keyspace};
 use indelible::store::{
-    Capped, Caps, Checked, Flush, Ledger, Outcome, Prepared, Retention, Standing, StoreError, Stretch,
+    Capped, Caps, Checked, Flush, Ledger, Outcome, Prepared, Repeat, Retention, Standing, StoreError, Stretch,
 };
 
 use draft::{Draft, keep};
@@ -90,7 +90,10 @@ impl MemoryLedger {
         if flush.stretches.iter().map(|stretch| stretch.from).ne(watermarks.iter().copied()) {
             return Outcome::Moved(watermarks);
         }
-        let repeats = self.repeats(&stored, flush);
+        if self.repeats(&stored, flush.bucket, &flush.repeats).len() < flush.repeats.len() {
+            return Outcome::NotRepeated;
+        }
+        let repeats = self.repeats(&stored, flush.bucket, &flush.seen);
         if !repeats.is_empty() {
             return Outcome::Repeated(repeats);
         }
@@ -171,6 +174,10 @@ impl Ledger for MemoryLedger {
         let unrated = states().map(unrated).collect();
         let log_times = states().map(|state| TimeMs(log_time(state).unwrap_or(0))).collect();
         Ok(Standing { watermarks, log_times, unrated, unfinished: false })
+    }
+
+    async fn supposed(&self, bucket: Bucket, seen: &[SeenId]) -> Vec<Repeat> {
+        self.repeats(&self.lock(), bucket, seen)
     }
 
     async fn apply(&self, flush: &Flush) -> Result<Outcome, StoreError> {

@@ -479,7 +479,7 @@ impl<'a> Schedule<'a> {
                 call.flush = Flush { tidies, expire, ..self.flush(call.bucket, &call.parts) };
                 self.workers[worker].waiting.push(call);
             }
-            Outcome::TooLarge => return Err("too large".to_owned()),
+            Outcome::NotRepeated | Outcome::TooLarge => return Err(format!("{outcome:?}")),
         }
         Ok(true)
     }

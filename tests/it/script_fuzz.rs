@@ -5,16 +5,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
+use indelible::domain::delta::Delta;
 use indelible::domain::event::{Body, Event, Output, Usage};
 use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, UserId};
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::TopicPartition;
-use indelible::domain::seen::{Expired, Generation};
+use indelible::domain::seen::{Expired, Generation, SeenId};
 use indelible::store::args::Args;
 use indelible::store::call::{Call, MOST_EVENTS};
 use indelible::store::keys::Keyspace;
 use indelible::store::redis_ledger::{APPLY, RedisLedger};
-use indelible::store::{Capped, Flush, Ledger, Outcome, Retention, StoreError};
+use indelible::store::{Capped, Flush, Ledger, Outcome, Repeat, Retention, StoreError};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -61,7 +62,7 @@ impl Sent {
     fn watermark(&self) -> Option<[Vec<u8>; 3]> {
         let all: Vec<_> = self.keys.iter().chain(&self.args).collect();
         let args = all.get((self.keys.len() as i64 + self.off_by) as usize..)?;
-        Some([all.first()?.to_vec(), args.get(1)?.to_vec(), args.get(3)?.to_vec()])
+        Some([all.first()?.to_vec(), [b"watermark:", args.get(1)?.as_slice()].concat(), args.get(3)?.to_vec()])
     }
 }
 
@@ -466,6 +467,37 @@ async fn sums_are_exact_up_to_the_limit_and_refused_beyond_it() {
         assert_eq!(target.digest(), digest);
     }
     assert_eq!(ledger.apply(&one_event(4, usage(0, 1))).await, applied);
+}
+
+/// As many workers on one namespace: each has its own copy of the ids.
+#[tokio::test]
+async fn what_is_left_out_as_a_repeat_must_be_one() {
+    let mut target = Target::new();
+    let of_worker = || RedisLedger::new(link(&target.server), Keyspace::new("n"), RETENTION, "g");
+    let (one, other) = (of_worker(), of_worker());
+    let applied = Ok(Outcome::Applied { expired: None, capped: Capped::default(), notices: 0 });
+    let [first, second, third] = [0, 1, 2].map(|number| one_event(number, usage(1, 1)));
+    assert_eq!(one.supposed(bucket(), &first.seen).await, []);
+    assert_eq!(one.apply(&first).await, applied);
+    assert_eq!(one.supposed(bucket(), &first.seen).await, [Repeat { index: 0, conflict: false }]);
+    assert_eq!(other.supposed(bucket(), &first.seen).await, [], "nothing was read yet");
+
+    let digest = target.digest();
+    let without = |flush: &Flush, repeats: &[SeenId]| Flush { repeats: repeats.to_vec(), ..flush.clone() };
+    for ledger in [&one, &other] {
+        let wrong = without(&second, &[first.seen[0], third.seen[0]]);
+        assert_eq!(ledger.apply(&wrong).await, Ok(Outcome::NotRepeated));
+        // The same without any event: the watermark does not pass what was not counted.
+        let alone = Flush { seen: Vec::new(), delta: Delta::default(), ..wrong };
+        assert_eq!(ledger.apply(&alone).await, Ok(Outcome::NotRepeated));
+    }
+    assert_eq!(target.digest(), digest);
+
+    assert_eq!(other.apply(&without(&second, &first.seen)).await, applied);
+    let stretches = third.stretches.clone();
+    let alone = Flush { stretches, seen: Vec::new(), delta: Delta::default(), ..without(&third, &second.seen) };
+    assert_eq!(one.apply(&alone).await, applied, "the other worker has counted it");
+    assert_eq!(one.apply(&third).await, Ok(Outcome::Moved(vec![Some(third.stretches[0].to)])));
 }
 
 #[tokio::test]

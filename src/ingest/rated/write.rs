@@ -95,13 +95,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     }
 
     /// Whether a flush whose watermark is in place is this worker's own, or one that counted exactly the same: another
-    /// worker may have dropped repeats that this one did not know of, or rated by other prices.
+    /// worker may have dropped repeats that this one did not know of, counted what this one takes for repeats because it
+    /// has, or rated by other prices.
     pub(in crate::ingest) async fn is_as_counted(&self, flush: &Flush) -> Result<bool, Failure> {
         let index = flush.bucket.index();
-        for stretch in &flush.stretches {
-            let Some(unrated) = stretch.unrated() else { continue };
+        for stretch in flush.stretches.iter().filter(|stretch| stretch.prices.is_some()) {
             let standing = self.insist("watermarks", || self.ledger.standing(&stretch.partition)).await?;
-            if standing.watermarks[index] != Some(stretch.to) || standing.unrated[index].as_ref() != Some(&unrated) {
+            if standing.watermarks[index] != Some(stretch.to) || standing.unrated[index] != stretch.unrated() {
                 return Ok(false);
             }
         }

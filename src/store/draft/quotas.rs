@@ -11,6 +11,7 @@ use crate::quota::passing::Whose;
 use crate::store::StoreError;
 use crate::store::assigned;
 use crate::store::cells::Damage;
+use crate::store::kept::Kept;
 use crate::store::keys::{Keyspace, quota_field};
 use crate::store::reply::{corrupt, read, texts};
 
@@ -28,6 +29,8 @@ struct Wanted<'f> {
     asked: BTreeSet<Option<&'f UserId>>,
     /// Asked for only if any user has a quota of their own: mostly nobody has.
     perhaps: Vec<&'f UserId>,
+    /// The tenant's own, where it is known without asking, and that no user has any.
+    kept: Option<Assignments>,
 }
 
 /// What is assigned, the flush's own assignments included.
@@ -36,11 +39,13 @@ pub(super) struct Quotas<'f> {
     nothing: Assignments,
     /// Users who may have quotas that were not asked for yet.
     pub(super) unknown: Vec<(&'f TenantId, Vec<&'f UserId>)>,
+    /// Tenants none of whose users has a quota, and will have none once the flush is applied.
+    plain: Vec<&'f TenantId>,
 }
 
 impl<'f> AskQuotas<'f> {
     /// Those whom the delta assigns a quota, and, where limits are `watched`, those whose usage it counts.
-    pub(super) fn of(delta: &'f Delta, watched: bool) -> Self {
+    pub(super) fn of(delta: &'f Delta, watched: bool, known: &mut Kept) -> Self {
         let mut tenants: BTreeMap<_, Wanted<'_>> = BTreeMap::new();
         for (scope, _) in &delta.assigned {
             tenants.entry(&scope.tenant).or_default().asked.extend([None, scope.user.as_ref()]);
@@ -50,11 +55,15 @@ impl<'f> AskQuotas<'f> {
             wanted.asked.insert(None);
             wanted.perhaps.extend(of_tenant.users.keys());
         }
+        // One that is assigned is asked for in any case; what is known of its tenant is out of date then.
+        for (tenant, wanted) in &mut tenants {
+            wanted.kept = known.take_quota(tenant).filter(|_| wanted.asked.len() == 1);
+        }
         Self { tenants, assigned: &delta.assigned }
     }
 
     pub(super) fn ask(&self, ask: &mut Pipeline, keyspace: &Keyspace) {
-        for (tenant, wanted) in &self.tenants {
+        for (tenant, wanted) in self.tenants.iter().filter(|(_, wanted)| wanted.kept.is_none()) {
             let key = keyspace.quota(tenant);
             let fields: Vec<_> = wanted.asked.iter().map(|user| quota_field(*user)).collect();
             ask.cmd("HLEN").arg(&key).cmd("HMGET").arg(&key).arg(fields);
@@ -71,11 +80,20 @@ impl<'f> AskQuotas<'f> {
         keyspace: &Keyspace,
     ) -> Result<(Quotas<'f>, Vec<Cells>), StoreError> {
         let (mut tenants, mut unknown) = (BTreeMap::<_, BTreeMap<_, Assignments>>::new(), Vec::new());
-        for (tenant, Wanted { asked, perhaps }) in self.tenants {
-            let key = keyspace.quota(tenant);
-            let size: usize = read(next(), &key)?;
+        let mut plain = Vec::new();
+        for (tenant, Wanted { asked, perhaps, kept }) in self.tenants {
             let known = tenants.entry(tenant).or_default();
+            if let Some(kept) = kept {
+                known.insert(None, kept);
+                plain.push(tenant);
+                continue;
+            }
+            let (key, of_tenant_alone) = (keyspace.quota(tenant), asked.len() == 1);
+            let size: usize = read(next(), &key)?;
             known.extend(assignments(next(), &key, asked)?);
+            if size <= known.len() && of_tenant_alone {
+                plain.push(tenant);
+            }
             if size > known.len() && !perhaps.is_empty() {
                 unknown.push((tenant, perhaps));
             }
@@ -86,7 +104,7 @@ impl<'f> AskQuotas<'f> {
             known.add(assignment.clone());
             changed.entry(tenant).or_default().insert(user.as_ref());
         }
-        let quotas = Quotas { tenants, nothing: Assignments::default(), unknown };
+        let quotas = Quotas { tenants, nothing: Assignments::default(), unknown, plain };
         let hashes = changed.into_iter().map(|(tenant, whose)| {
             let mut hash = Cells { key: keyspace.quota(tenant), ..Cells::default() };
             whose
@@ -141,6 +159,11 @@ impl Quotas<'_> {
 }
 
 impl Quotas<'_> {
+    /// What the next flush need not ask for.
+    pub(super) fn kept(&self) -> Vec<(TenantId, Assignments)> {
+        self.plain.iter().map(|tenant| ((*tenant).clone(), self.get(tenant, None).clone())).collect()
+    }
+
     pub(super) fn whose(&self, tenant: &TenantId, user: Option<&UserId>) -> Whose<'_> {
         let of_tenant = self.get(tenant, None);
         match user {

@@ -105,6 +105,7 @@ fn flush(bucket: Bucket, from: Option<Position>, next: usize, seen: Vec<SeenId>)
             prices: None,
         }],
         seen,
+        repeats: Vec::new(),
         delta: Delta::default(),
         partitions: 1,
         tidies: false,

@@ -36,17 +36,17 @@ impl MemoryLedger {
         chunks.flatten().collect()
     }
 
-    pub(super) fn repeats(&self, stored: &Content, flush: &Flush) -> Vec<Repeat> {
-        let (_, logs) = self.logs(stored, flush.bucket);
+    pub(super) fn repeats(&self, stored: &Content, bucket: Bucket, seen: &[SeenId]) -> Vec<Repeat> {
+        let (_, logs) = self.logs(stored, bucket);
         let known = |index, seen: &SeenId| {
             let (own, id) = (Generation::of(seen.at), Id::of(seen));
             let within = logs.within(Generation::within(seen.at, self.retention.seen_ms)).map(|(of, _)| of);
             // Where it would go comes first: of an id that stands twice, that content is compared.
             let generations = [own].into_iter().chain(within.filter(|of| *of != own));
-            let same = |of| self.ids(stored, flush.bucket, of).into_iter().find(|known| known.is_of_the_same_name(id));
+            let same = |of| self.ids(stored, bucket, of).into_iter().find(|known| known.is_of_the_same_name(id));
             generations.filter_map(same).next().map(|known| Repeat { index, conflict: known.is_conflict_with(id) })
         };
-        flush.seen.iter().enumerate().filter_map(|(index, seen)| known(index, seen)).collect()
+        seen.iter().enumerate().filter_map(|(index, seen)| known(index, seen)).collect()
     }
 
     /// Ids are appended to the log of their generation, chunk by chunk.

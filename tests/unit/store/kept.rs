@@ -20,7 +20,8 @@ fn sums(crowd: i64) -> MonthSums {
 fn after(users: std::ops::Range<usize>) -> After {
     let kept = KeptTenant { sums: sums(7), cells: 3, users: 2 };
     let users = users.map(|number| (tenant("acme"), month(), user(number), sums(number as i64)));
-    After { tenants: vec![(tenant("acme"), month(), kept)], users: users.collect() }
+    let quotas = vec![(tenant("acme"), Assignments::default())];
+    After { tenants: vec![(tenant("acme"), month(), kept)], users: users.collect(), quotas }
 }
 
 #[test]
@@ -30,6 +31,8 @@ fn what_a_flush_has_left_is_there_for_the_next_one_and_used_up_by_it() {
     assert_eq!(kept.take_tenant(&tenant("acme"), month()).map(|kept| kept.cells), Some(3));
     assert_eq!(kept.take_user(&tenant("acme"), month(), &user(1)), Some(sums(1)));
     assert_eq!(kept.take_user(&tenant("acme"), month(), &user(1)), None);
+    assert_eq!(kept.take_quota(&tenant("acme")), Some(Assignments::default()));
+    assert_eq!(kept.take_quota(&tenant("acme")), None, "the flush that took it may assign another");
     assert_eq!(kept.take_user(&tenant("globex"), month(), &user(0)), None, "a user is one of a tenant");
     assert!(kept.is_of("a"));
     assert_eq!(kept.take_user(&tenant("acme"), month(), &user(0)), Some(sums(0)));
@@ -42,6 +45,7 @@ fn under_another_stamp_nothing_holds_until_a_reading_has_shown_that_no_other_wor
     assert!(!kept.is_of("b"));
     kept.note("c".to_owned(), after(0..1));
     assert_eq!(kept.take_user(&tenant("acme"), month(), &user(0)), None, "another worker may go on counting");
+    assert_eq!(kept.take_quota(&tenant("acme")), None);
     assert!(kept.is_of("c"));
     assert_eq!(kept.take_user(&tenant("acme"), month(), &user(0)), Some(sums(0)));
     assert_eq!(kept.take_user(&tenant("acme"), month(), &user(1)), None, "it was of stamp a");
