@@ -16,7 +16,7 @@ use crate::support::kafka::Kafka;
 use crate::support::redis::Redis;
 use crate::topic::{PARTITIONS, Topic};
 
-/// As a deployment would have it: what is acknowledged is on disk within a second. Two of them can be compared.
+/// As docs/redis.md asks for: what is acknowledged is on disk within a second. Two of them can be compared.
 pub(crate) const KEPT: [&str; 8] = [
     "--appendonly",
     "yes",

@@ -123,7 +123,7 @@ impl Span {
         known
     }
 
-    /// Takes out the events that were counted before.
+    /// Takes out the events that were counted before; `repeats` come in the order of the span.
     pub fn set_aside(&mut self, repeats: &[Repeat]) -> Aside {
         let mut aside = Aside::default();
         let (mut repeats, mut index) = (repeats.iter().peekable(), 0);
@@ -151,8 +151,8 @@ impl Span {
         self.events().map(|accepted| accepted.seen).collect()
     }
 
-    /// The span as the store takes it, without what was set `aside`. `prices` is the version of the price table that it was rated by, where its
-    /// requests are to be in the rated topic.
+    /// The span as the store takes it, without what was set `aside`. `prices` is the version of the price table that it was
+    /// rated by, where its requests are to be in the rated topic.
     ///
     /// # Errors
     /// [`Overflow`], when a sum over the span is not an i64.
@@ -187,3 +187,7 @@ impl Portion {
         Stretch { partition: self.partition.clone(), from, to, log_time, prices: prices.map(priced) }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/ingest/span.rs"]
+mod tests;

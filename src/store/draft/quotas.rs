@@ -55,7 +55,7 @@ impl<'f> AskQuotas<'f> {
             wanted.asked.insert(None);
             wanted.perhaps.extend(of_tenant.users.keys());
         }
-        // One that is assigned is asked for in any case; what is known of its tenant is out of date then.
+        // Where a user is assigned one, theirs is asked for, and the tenant's with it: some user has one then.
         for (tenant, wanted) in &mut tenants {
             wanted.kept = known.take_quota(tenant).filter(|_| wanted.asked.len() == 1);
         }
@@ -91,10 +91,11 @@ impl<'f> AskQuotas<'f> {
             let (key, of_tenant_alone) = (keyspace.quota(tenant), asked.len() == 1);
             let size: usize = read(next(), &key)?;
             known.extend(assignments(next(), &key, asked)?);
-            if size <= known.len() && of_tenant_alone {
+            let is_all = size <= known.len();
+            if is_all && of_tenant_alone {
                 plain.push(tenant);
             }
-            if size > known.len() && !perhaps.is_empty() {
+            if !is_all && !perhaps.is_empty() {
                 unknown.push((tenant, perhaps));
             }
         }
