@@ -41,6 +41,7 @@ mod times;
 mod topic;
 mod usage;
 mod visible;
+mod warm;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -26,8 +26,18 @@ impl Cpu {
         Self::read("/proc/thread-self/stat")
     }
 
+    /// Of the threads of a process whose names begin so, and that run now.
+    pub(crate) fn of_threads(pid: u32, name: &str) -> Self {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process that runs").flatten();
+        let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        stats.filter(|stat| stat.contains(&format!(" ({name}"))).map(|stat| Self::parse(&stat)).sum()
+    }
+
     fn read(path: &str) -> Self {
-        let stat = fs::read_to_string(path).expect("a process that runs");
+        Self::parse(&fs::read_to_string(path).expect("a process that runs"))
+    }
+
+    fn parse(stat: &str) -> Self {
         let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
         let fields: Vec<&str> = rest.split(' ').collect();
         // Fields 14 to 17 of proc(5), in hundredths of a second, which is as fine as this gets.

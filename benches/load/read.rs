@@ -23,6 +23,7 @@ use crate::support::deployment::Deployment;
 use crate::support::program::Program;
 use crate::support::wait::eventually;
 use crate::topic::Topic;
+use crate::warm;
 
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
 /// Users who are asked for, over and over.
@@ -39,6 +40,7 @@ pub(crate) fn read(bench: &mut Bench, report: &mut Report) {
 
     let mut row = Row::new(&format!("read: stats of a random user, while {} events a second come in", size.rate));
     let arrivals = Arrivals::start(topic, size.rate, None);
+    warm::await_kafka(size.warm);
     let mut counting = Counting::of(done.workers, 0);
     let mut tried = Vec::new();
     for connections in CONNECTIONS {

@@ -16,6 +16,8 @@ pub(crate) struct Size {
     /// A second while events come in steadily.
     pub(crate) rate: u64,
     pub(crate) steady: Duration,
+    /// The longest wait for Kafka to be warm before that.
+    pub(crate) warm: Duration,
     /// Of each number of connections.
     pub(crate) read: Duration,
     /// Reads a second beside a backlog: as many as are to be shown.
@@ -41,6 +43,7 @@ impl Size {
             lesser: 500_000,
             rate: 20_000,
             steady: Duration::from_secs(60),
+            warm: Duration::from_secs(120),
             read: Duration::from_secs(8),
             reads: 15_000,
             users: 200_000,
@@ -60,6 +63,7 @@ impl Size {
             lesser: 5_000,
             rate: 500,
             steady: Duration::from_secs(2),
+            warm: Duration::from_millis(500),
             read: Duration::from_millis(500),
             reads: 200,
             users: 2_000,

@@ -18,6 +18,7 @@ use crate::times::Times;
 use crate::topic::Topic;
 use crate::usage::Usage;
 use crate::visible::{self, Seen};
+use crate::warm;
 
 /// `indelible serve` in one of its roles, ready. Counting and answering are processes of their own here, so that each
 /// one's processor time is its own.
@@ -36,8 +37,10 @@ pub(crate) fn steady(bench: &mut Bench, report: &mut Report) {
     let looking = visible::look(api.api_url().trim_start_matches("http://"), looking);
     let arrivals = Arrivals::start(topic, bench.size.rate, Some(probes));
 
-    // Not measured: connections are made, and the code is warm, that of Kafka, too, whose compiler takes its time.
-    thread::sleep(bench.size.steady / 4);
+    // Not measured: connections are made.
+    let warming = Instant::now();
+    let compiling = warm::await_kafka(bench.size.warm);
+    let warming = warming.elapsed();
     let (start, before, answering, here) =
         (Instant::now(), Usage::now(&deployment, &counting.workers), Cpu::of(api.child.pid()), Cpu::here());
     let (sent, done) = (arrivals.sent(), counting.look().all());
@@ -71,6 +74,8 @@ pub(crate) fn steady(bench: &mut Bench, report: &mut Report) {
     row.add("the API, for the questions", us_each(answering.own, done), "us/event");
     row.add("who sends and asks", us_each(here.own, done), "us/event");
     row.add("worker resident, peak", (peak_resident(counting.workers[0].child.pid()) >> 20) as f64, "MiB");
+    row.add("before it, until Kafka was warm", warming.as_secs_f64(), "s");
+    row.add("its compiler by then", compiling, "of a core");
     row.note("an answer is asked for every millisecond or so, which is in the times");
     report.add(row);
     catch_up::end(counting.workers);

@@ -127,16 +127,24 @@ fn scale_half_even(digits: &[u8], shift: i64) -> Result<i64, MoneyFault> {
     i64::try_from(value).map_err(|_| MoneyFault::TooLarge)
 }
 
+/// Written digit by digit: an answer has a hundred amounts and more.
 fn decimal(nanos: i64, places: usize) -> String {
-    let unit = 10_u64.pow(places as u32);
-    let size = nanos.unsigned_abs();
-    let sign = if nanos < 0 { "-" } else { "" };
-    let (whole, fraction) = (size / unit, size % unit);
-    if fraction == 0 {
-        return format!("{sign}{whole}");
+    let (mut rest, mut left) = (nanos.unsigned_abs(), places);
+    while left > 0 && rest.is_multiple_of(10) {
+        (rest, left) = (rest / 10, left - 1);
     }
-    let fraction = format!("{fraction:0places$}");
-    format!("{sign}{whole}.{}", fraction.trim_end_matches('0'))
+    // From the last to the first: at most 20 digits, the zeros of a fraction, a point and a sign.
+    let mut text = Vec::with_capacity(24);
+    let mut written = 0;
+    while rest > 0 || written <= left {
+        if written == left && left > 0 {
+            text.push('.');
+        }
+        text.push(char::from(b'0' + (rest % 10) as u8));
+        (rest, written) = (rest / 10, written + 1);
+    }
+    text.extend((nanos < 0).then_some('-'));
+    text.iter().rev().collect()
 }
 
 #[cfg(test)]

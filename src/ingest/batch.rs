@@ -1,7 +1,7 @@
 //! Events of one partition that wait to be flushed together.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::domain::bucket::{BUCKETS, Bucket};
 use crate::domain::counters::Overflow;
@@ -15,6 +15,7 @@ use crate::pricing::Table;
 use super::decode::{Reason, Reject};
 use super::limits::Limits;
 use super::record::Record;
+use super::turn::{Leaves, TURNS, Turn};
 
 /// An event on its way into the counters, with the record that it came in.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ pub struct Again {
     pub prices: Arc<Table>,
 }
 
-/// What one partition brought since its last flush.
+/// What one partition brought since its buckets last left.
 #[derive(Debug)]
 pub struct Batch {
     /// By [`Bucket::index`], in the order of the log.
@@ -66,42 +67,81 @@ pub struct Batch {
     pub rejects: Vec<Rejected>,
     /// In the order of the log.
     pub again: Vec<Again>,
+    /// What the buckets of each turn hold, by [`Turn::index`].
+    turns: [Held; TURNS],
+    /// What belongs to no bucket, and leaves with whichever is next.
+    apart: Held,
+}
+
+/// How much waits, and since when.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
     count: usize,
     bytes: usize,
     opened: Option<Instant>,
 }
 
+impl Held {
+    fn note(&mut self, record: &Record, now: Instant) {
+        self.count += 1;
+        self.bytes += record.size();
+        self.opened.get_or_insert(now);
+    }
+}
+
 impl Default for Batch {
     fn default() -> Self {
         let events = std::iter::repeat_with(Vec::new).take(usize::from(BUCKETS)).collect();
-        Self { events, rejects: Vec::new(), again: Vec::new(), count: 0, bytes: 0, opened: None }
+        let (turns, apart) = ([Held::default(); TURNS], Held::default());
+        Self { events, rejects: Vec::new(), again: Vec::new(), turns, apart }
     }
 }
 
 impl Batch {
     pub fn accept(&mut self, bucket: Bucket, accepted: Accepted, now: Instant) {
-        self.hold(&accepted.record, now);
+        self.turns[Turn::of(bucket).index()].note(&accepted.record, now);
         self.events[bucket.index()].push(accepted);
     }
 
     pub fn reject(&mut self, rejected: Rejected, now: Instant) {
-        self.hold(&rejected.record, now);
+        self.apart.note(&rejected.record, now);
         self.rejects.push(rejected);
     }
 
     pub fn again(&mut self, again: Again, now: Instant) {
-        self.hold(&again.record, now);
+        self.apart.note(&again.record, now);
         self.again.push(again);
     }
 
-    fn hold(&mut self, record: &Record, now: Instant) {
-        self.count += 1;
-        self.bytes += record.size();
-        self.opened.get_or_insert(now);
+    /// Takes out what leaves: the events of the buckets whose turn it is, and all that belongs to no bucket, so that no
+    /// watermark passes a dead letter that was not sent.
+    pub fn leave(&mut self, leaves: Leaves) -> Self {
+        let mut left = Self {
+            rejects: std::mem::take(&mut self.rejects),
+            again: std::mem::take(&mut self.again),
+            apart: std::mem::take(&mut self.apart),
+            ..Self::default()
+        };
+        for bucket in Bucket::all().filter(|bucket| leaves.takes(Turn::of(*bucket))) {
+            left.events[bucket.index()] = std::mem::take(&mut self.events[bucket.index()]);
+        }
+        for turn in Turn::all().filter(|turn| leaves.takes(*turn)) {
+            left.turns[turn.index()] = std::mem::take(&mut self.turns[turn.index()]);
+        }
+        left
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Held> {
+        self.turns.iter().chain([&self.apart])
     }
 
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.held().all(|held| held.count == 0)
+    }
+
+    /// Whether anything would leave with this turn.
+    pub fn waits_for(&self, turn: Turn) -> bool {
+        self.turns[turn.index()].count + self.apart.count > 0
     }
 
     /// Whether what must come before the counting can fail: the writing of dead letters, and of rated requests again.
@@ -131,19 +171,17 @@ impl Batch {
 
     /// Bytes of the records held.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.held().map(|held| held.bytes).sum()
     }
 
     /// Whether it holds as much as a batch may.
     pub fn is_full(&self, limits: &Limits) -> bool {
-        self.count >= limits.batch_events || self.bytes >= limits.batch_bytes
+        let count: usize = self.held().map(|held| held.count).sum();
+        count >= limits.batch_events || self.bytes() >= limits.batch_bytes
     }
 
-    /// How long it may still wait for more, if it may wait for `age` in all; zero when it is due, none when there is
-    /// nothing to flush.
-    pub fn due_in(&self, now: Instant, limits: &Limits, age: Duration) -> Option<Duration> {
-        let opened = self.opened?;
-        let waited = now.saturating_duration_since(opened);
-        Some(if self.is_full(limits) { Duration::ZERO } else { age.saturating_sub(waited) })
+    /// Since when something waits for a turn; none when nothing does.
+    pub fn waits_since(&self, turn: Turn) -> Option<Instant> {
+        [self.turns[turn.index()].opened, self.apart.opened].into_iter().flatten().min()
     }
 }

@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::limits::Limits;
 use super::rated::owed::Owed;
 use super::record::Record;
+use super::turn::{Leaves, TURNS, Turn};
 
 /// What became of a record that was taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,8 @@ pub struct Lane {
     log_time: TimeMs,
     pub waiting: Batch,
     pub in_flight: bool,
-    last_beat: Option<Instant>,
+    /// By turn.
+    last_beats: [Option<Instant>; TURNS],
     last_progress: Instant,
     /// Kafka's end of the partition when last asked.
     end: Option<Offset>,
@@ -103,7 +105,7 @@ impl Lane {
             fetched: least.next(),
             waiting: Batch::default(),
             in_flight: false,
-            last_beat: None,
+            last_beats: [None; TURNS],
             last_progress: now,
             end: None,
             heard: now,
@@ -264,36 +266,37 @@ impl Lane {
         self.end.is_some_and(|end| end.0 - self.taken().0 > limits.backlog)
     }
 
-    /// How long until the lane must depart, if nothing else comes and an event may wait for `age`; none while a batch is
-    /// in flight.
-    pub fn due_in(&self, now: Instant, limits: &Limits, age: Duration) -> Option<Duration> {
+    /// When the buckets of a turn must depart, if nothing else comes and an event may wait for `age`; none while a batch
+    /// is in flight.
+    pub fn due_at(&self, turn: Turn, now: Instant, limits: &Limits, age: Duration) -> Option<Instant> {
         if self.in_flight {
             return None;
         }
-        let beat = self
-            .last_beat
-            .map_or(Duration::ZERO, |last| limits.beat.saturating_sub(now.saturating_duration_since(last)));
-        Some(self.waiting.due_in(now, limits, age).map_or(beat, |due| due.min(beat)))
+        let beat = self.last_beats[turn.index()].map_or(now, |last| last + limits.beat);
+        // A full one leaves by the turns that have waited the longest.
+        let age = if self.waiting.is_full(limits) { Duration::ZERO } else { age };
+        Some(self.waiting.waits_since(turn).map_or(beat, |since| beat.min(since + age)))
     }
 
-    /// Whether it is time for every bucket to move along.
-    pub fn beats(&self, now: Instant, limits: &Limits) -> bool {
-        self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= limits.beat)
+    /// Whether it is time for every bucket of a turn to move along.
+    pub fn beats(&self, turn: Turn, now: Instant, limits: &Limits) -> bool {
+        self.last_beats[turn.index()].is_none_or(|last| now.saturating_duration_since(last) >= limits.beat)
     }
 
-    /// Sends off what waits. At a beat every bucket moves along.
-    pub fn depart(&mut self, now: Instant, beat: bool) -> Leaving {
+    /// Sends off what waits of the buckets whose turn it is. At a beat every one of them moves along.
+    pub fn depart(&mut self, leaves: Leaves, now: Instant, beat: bool) -> Leaving {
         assert!(!self.in_flight, "one batch of a partition at a time");
         if beat {
-            self.last_beat = Some(now);
+            Turn::all().filter(|turn| leaves.takes(*turn)).for_each(|turn| self.last_beats[turn.index()] = Some(now));
         }
-        let batch = std::mem::take(&mut self.waiting);
+        let batch = self.waiting.leave(leaves);
         // While a bucket that is behind is counted again, the others wait where they are: a watermark never goes back.
         let is_ahead =
             |bucket: &Bucket| self.stored[bucket.index()].is_some_and(|stored| stored.next() > self.read.next());
         // One that owes records to the rated topic waits until they have come by: moving would settle the debt.
         let is_held = |bucket: &Bucket| is_ahead(bucket) || self.owed.holds(*bucket);
-        let moves = |bucket: &Bucket| (beat && !is_held(bucket)) || !batch.events[bucket.index()].is_empty();
+        let beats = |bucket: &Bucket| beat && leaves.takes(Turn::of(*bucket)) && !is_held(bucket);
+        let moves = |bucket: &Bucket| beats(bucket) || !batch.events[bucket.index()].is_empty();
         let buckets = Bucket::all().filter(moves).map(|bucket| (bucket, self.stored[bucket.index()])).collect();
         self.in_flight = true;
         Leaving { partition: self.partition.clone(), batch, to: self.read, log_time: self.log_time, buckets }

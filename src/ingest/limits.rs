@@ -50,7 +50,7 @@ impl Limits {
         backlog_age: Duration::from_millis(500),
         backlog: 8192,
         held_bytes: 80 << 20,
-        call_events: 2000,
+        call_events: 4000,
         calls_at_once: 16,
         beat: Duration::from_secs(2),
         probe: Duration::from_secs(1),

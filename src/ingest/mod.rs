@@ -34,4 +34,5 @@ pub mod start;
 pub mod survey;
 pub mod topics;
 pub mod trouble;
+pub mod turn;
 pub mod worker;

@@ -30,6 +30,7 @@ use super::probe::{self, Ends};
 use super::record::{Chunk, Record};
 use super::source::{Source, SourceEvent};
 use super::start::start;
+use super::turn::Leaves;
 use super::worker::Worker;
 use look_back::Looked;
 
@@ -262,7 +263,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             let (later, ready) =
                 last_flush.into_iter().partition(|at| self.lanes.get(at).is_some_and(|lane| lane.in_flight));
             last_flush = later;
-            self.depart(ready, now, true);
+            self.depart(ready, Leaves::All, now, true);
             let busy = |partition: &TopicPartition| self.lanes.get(partition).is_some_and(|lane| lane.in_flight);
             if !partitions.iter().any(busy) {
                 return Ok(());
@@ -311,10 +312,8 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
     }
 
     fn next_due(&self, now: Instant) -> Duration {
-        let age = self.batch_age();
-        let lanes = self.lanes.values().filter(|lane| self.may_depart(lane));
-        let due = lanes.filter_map(|lane| lane.due_in(now, &self.worker.tools.limits, age));
-        due.min().unwrap_or(RENEW).min(self.next_probe.saturating_duration_since(now))
+        let due = self.next_turn(now).map(|(at, _)| at.saturating_duration_since(now));
+        due.unwrap_or(RENEW).min(self.next_probe.saturating_duration_since(now))
     }
 
     /// Once a probe interval: asks for the ends, commits for lag tools, says how it is.

@@ -33,8 +33,8 @@ fn as_of(state: &Hash, key: &str, topics: &[String]) -> Result<Option<TimeMs>, S
 /// The fields `what:TOPIC/PARTITION` of a state, as partition, field and value.
 fn of_partitions<'a>(state: &'a Hash, what: &'a str) -> impl Iterator<Item = (TopicPartition, &'a String, &'a String)> {
     state.iter().filter_map(move |(field, value)| {
-        let (found, partition) = field.split_once(':')?;
-        Some((partition.parse().ok().filter(|_| found == what)?, field, value))
+        let partition = field.strip_prefix(what)?.strip_prefix(':')?;
+        Some((partition.parse().ok()?, field, value))
     })
 }
 

@@ -15,7 +15,7 @@ use crate::domain::quota::{Assignments, Spent};
 use super::cells::{self, Damage};
 use super::keys::quota_field;
 use super::redis_reader::{Hash, RedisReader, parse, read_month};
-use super::{Freshness, QuotaFacts, StoreError, Whose, assigned, freshness};
+use super::{Freshness, QuotaFacts, StoreError, Whose, assigned};
 
 /// The most days of a month.
 const DAYS: u32 = 31;
@@ -28,7 +28,7 @@ impl RedisReader {
         self.ask_assigned(&mut ask, &scope.tenant, scope.user.as_ref());
         let mut answers = self.link.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
-        let freshness = freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?;
+        let freshness = self.read_freshness(next(), &scope.tenant)?;
         let Whose { tenant, user } = self.read_assigned(next(), &scope.tenant)?;
         Ok((if scope.user.is_some() { user } else { tenant }, freshness))
     }
@@ -48,7 +48,7 @@ impl RedisReader {
         }
         let mut answers = self.link.pipeline(&ask).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
-        let freshness = freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?;
+        let freshness = self.read_freshness(next(), &scope.tenant)?;
         let assigned = self.read_assigned(next(), &scope.tenant)?;
         let mut sums = MonthSums::default();
         for (name, text) in names.iter().zip(parse::<Vec<Option<String>>>(next(), || of_tenant.clone())?) {

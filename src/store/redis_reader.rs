@@ -9,23 +9,21 @@ use futures::future::BoxFuture;
 use redis::{FromRedisValue, Pipeline, Value, cmd, pipe};
 
 use crate::domain::bucket::Bucket;
-use crate::domain::calendar::{Month, TimeMs};
+use crate::domain::calendar::Month;
 use crate::domain::counters::{Counters, DayUsage, Mismatch, MonthSums, MonthUsage, Overflow};
 use crate::domain::delta::Scope;
-use crate::domain::event::Output;
-use crate::domain::ids::{Model, OutputId, OutputKind, TenantId, UserId};
+use crate::domain::ids::{Model, OutputKind, TenantId, UserId};
 use crate::domain::quota::Assignments;
 
 use super::cells::{self, Damage};
 use super::freshness;
+use super::guesses::{Guesses, Parts};
 use super::keys::{self, Keyspace};
 use super::link::Link;
+use super::outputs_reader::Newest;
 use super::quota_reader::spent;
 use super::reply::damaged;
-use super::{
-    Freshness, OutputCount, QuotaFacts, RECENT_OUTPUTS, Reader, SavedOutput, Sort, StoreError, Usage, UserCursor,
-    UsersPage, Whose,
-};
+use super::{Freshness, OutputCount, QuotaFacts, Reader, Sort, StoreError, Usage, UserCursor, UsersPage, Whose};
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
 const USERS_AT_A_TIME: usize = 500;
@@ -36,46 +34,69 @@ pub struct RedisReader {
     pub(super) keyspace: Keyspace,
     /// The topics that count: what Redis knows of others says nothing about freshness.
     pub(super) topics: Arc<[String]>,
+    guesses: Arc<Guesses>,
 }
 
 pub(super) type Hash = Vec<(String, String)>;
 
 impl RedisReader {
     pub fn new(link: Arc<Link>, keyspace: Keyspace, topics: &[String]) -> Self {
-        Self { link, keyspace, topics: topics.into() }
+        Self { link, keyspace, topics: topics.into(), guesses: Arc::default() }
     }
 
     async fn read_usage(&self, scope: &Scope, month: Month) -> Result<Usage, StoreError> {
-        let mut index = self.index(&scope.tenant, scope.user.as_ref()).await?;
-        let (freshness, assigned) = (index.freshness.clone(), std::mem::take(&mut index.assigned));
-        let mut usage = Usage { freshness, assigned, ..Usage::default() };
-        let kinds: Vec<&OutputKind> = index.kinds.keys().collect();
-        let mut ask = pipe();
-        self.ask_months(&mut ask, scope, &index.months);
-        if let Some(user) = &scope.user {
-            for kind in &kinds {
-                self.ask_saved(&mut ask, &self.keyspace.saved(&scope.tenant, user, kind), month);
-            }
+        let guess = self.guesses.of(&scope.tenant);
+        let mut ask = self.ask_index(scope);
+        self.ask_parts(&mut ask, scope, &guess);
+        let mut answers = self.link.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let TenantIndex { freshness, parts, counts, assigned } = self.read_index(&mut next, scope)?;
+        let mut found = self.read_parts(&mut next, scope, guess.clone())?;
+        if parts != guess {
+            let more = parts.without(&guess);
+            let mut ask = pipe();
+            self.ask_parts(&mut ask, scope, &more);
+            let mut answers = self.pipeline(&ask).await?.into_iter();
+            found.add(self.read_parts(&mut || answers.next().unwrap_or(Value::Nil), scope, more)?);
+            found.retain(&parts);
+            self.guesses.note(&scope.tenant, parts);
         }
-        let mut answers = self.pipeline(&ask).await?.into_iter();
+
+        let mut usage = Usage { freshness, assigned, ..Usage::default() };
         let mut absent = Vec::new();
-        for (each, answer) in index.months.iter().zip(answers.by_ref()) {
-            let read = read_month(answer, || self.key(scope, *each))?;
-            if *each == month && scope.user.is_some() {
-                usage.days = spent(&read);
+        for (each, sums) in found.months {
+            if each == month && scope.user.is_some() {
+                usage.days = spent(&sums);
             }
-            if read.usage.groups.is_empty() {
-                absent.push(*each);
+            if sums.usage.groups.is_empty() {
+                absent.push(each);
             } else {
-                usage.months.insert(*each, read.usage);
+                usage.months.insert(each, sums.usage);
             }
         }
         self.refuse_if_crowded(scope, &absent).await?;
-        match &scope.user {
-            Some(user) => self.user_outputs(&mut usage, &scope.tenant, user, &kinds, answers)?,
-            None => usage.outputs = index.counts(month),
+        if scope.user.is_none() {
+            usage.outputs = net(&counts, month);
+            return Ok(usage);
         }
+        let mut ask = pipe();
+        self.ask_counts(&mut ask, scope, &found.newest, month);
+        let mut answers = self.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        self.put_outputs(&mut usage, &mut next, scope, found.newest, month)?;
         Ok(usage)
+    }
+
+    /// Asks for what stands in keys of their own.
+    fn ask_parts(&self, ask: &mut Pipeline, scope: &Scope, parts: &Parts) {
+        self.ask_months(ask, scope, &parts.months);
+        self.ask_newest(ask, scope, &parts.kinds);
+    }
+
+    fn read_parts(&self, next: &mut impl FnMut() -> Value, scope: &Scope, parts: Parts) -> Result<Found, StoreError> {
+        let months = parts.months.iter().map(|month| Ok((*month, read_month(next(), || self.key(scope, *month))?)));
+        let months = months.collect::<Result<_, StoreError>>()?;
+        Ok(Found { months, newest: self.read_newest(next, scope, parts.kinds)? })
     }
 
     /// A month is a text for a user, and a hash of cells for a tenant.
@@ -111,56 +132,42 @@ impl RedisReader {
         Ok(())
     }
 
-    /// What must be known of a tenant before its counters can be named; for a user what was assigned, too.
-    async fn index(&self, tenant: &TenantId, user: Option<&UserId>) -> Result<TenantIndex, StoreError> {
+    /// Asks what must be known of a tenant before its counters can be named; of a user what was assigned, too. The
+    /// state is the first of all: what is read after it is as fresh as it says, or fresher.
+    fn ask_index(&self, scope: &Scope) -> Pipeline {
+        let (tenant, user) = (&scope.tenant, scope.user.as_ref());
         let mut ask = pipe();
-        let (state, months) = (self.keyspace.state(Bucket::of(tenant)), self.keyspace.months(tenant));
-        let counts = self.keyspace.saved_counts(tenant);
-        ask.cmd("HGETALL").arg(&state).cmd("SMEMBERS").arg(&months).cmd("HGETALL").arg(&counts);
+        ask.cmd("HGETALL").arg(self.keyspace.state(Bucket::of(tenant)));
+        ask.cmd("SMEMBERS").arg(self.keyspace.months(tenant));
+        ask.cmd("HGETALL").arg(self.keyspace.saved_counts(tenant));
         if user.is_some() {
             self.ask_assigned(&mut ask, tenant, user);
         }
-        let mut answers = self.pipeline(&ask).await?.into_iter();
-        let mut next = || answers.next().unwrap_or(Value::Nil);
-        Ok(TenantIndex {
-            freshness: freshness::read(&parse::<Hash>(next(), || state.clone())?, &state, &self.topics)?,
-            months: read_months(&parse::<Vec<String>>(next(), || months.clone())?, &months)?,
-            kinds: read_counts(&parse::<Hash>(next(), || counts.clone())?, &counts)?,
-            assigned: self.read_assigned(next(), tenant)?,
-        })
+        ask
     }
 
-    fn ask_saved(&self, ask: &mut Pipeline, key: &str, month: Month) {
-        let (start, end) = (TimeMs::of(month.start()).0, TimeMs::of(month.next().start()).0);
-        ask.cmd("ZCARD").arg(key).cmd("ZCOUNT").arg(key).arg(start).arg(format!("({end}"));
-        ask.cmd("ZREVRANGE").arg(key).arg(0).arg(RECENT_OUTPUTS - 1).arg("WITHSCORES");
+    fn read_index(&self, next: &mut impl FnMut() -> Value, scope: &Scope) -> Result<TenantIndex, StoreError> {
+        let tenant = &scope.tenant;
+        let freshness = self.read_freshness(next(), tenant)?;
+        let (months, counts) = (self.keyspace.months(tenant), self.keyspace.saved_counts(tenant));
+        let months = read_months(&parse::<Vec<String>>(next(), || months.clone())?, &months)?;
+        let counts = read_counts(&parse::<Hash>(next(), || counts.clone())?, &counts)?;
+        let assigned = match scope.user {
+            Some(_) => self.read_assigned(next(), tenant)?,
+            None => Whose::default(),
+        };
+        let parts = Parts { months, kinds: counts.keys().cloned().collect() };
+        Ok(TenantIndex { freshness, parts, counts, assigned })
     }
 
-    fn user_outputs(
-        &self,
-        usage: &mut Usage,
-        tenant: &TenantId,
-        user: &UserId,
-        kinds: &[&OutputKind],
-        mut answers: impl Iterator<Item = Value>,
-    ) -> Result<(), StoreError> {
-        for kind in kinds {
-            let key = || self.keyspace.saved(tenant, user, kind);
-            let mut next = || answers.next().unwrap_or(Value::Nil);
-            let (all_time, month) = (parse::<i64>(next(), key)?, parse::<i64>(next(), key)?);
-            let newest = parse::<Vec<(String, String)>>(next(), key)?;
-            if all_time > 0 {
-                usage.outputs.insert((*kind).clone(), OutputCount { month, all_time });
-            }
-            for (id, created) in newest {
-                let id = OutputId::new(&id).map_err(|_| damaged(&key(), &id, "an id"))?;
-                let created = created.parse().map(TimeMs).map_err(|_| damaged(&key(), "a score", &created))?;
-                usage.recent.push(SavedOutput { output: Output { kind: (*kind).clone(), id }, created });
-            }
-        }
-        usage.recent.sort_by(|a, b| (b.created, &b.output).cmp(&(a.created, &a.output)));
-        usage.recent.truncate(RECENT_OUTPUTS);
-        Ok(())
+    async fn freshness(&self, tenant: &TenantId) -> Result<Freshness, StoreError> {
+        let state = self.keyspace.state(Bucket::of(tenant));
+        self.read_freshness(self.link.query(cmd("HGETALL").arg(state)).await?, tenant)
+    }
+
+    pub(super) fn read_freshness(&self, answer: Value, tenant: &TenantId) -> Result<Freshness, StoreError> {
+        let state = self.keyspace.state(Bucket::of(tenant));
+        freshness::read(&parse::<Hash>(answer, || state.clone())?, &state, &self.topics)
     }
 
     /// Every user of the month is read, then ordered: values change while pages are turned, and an order
@@ -173,7 +180,7 @@ impl RedisReader {
         after: Option<UserCursor>,
         limit: usize,
     ) -> Result<UsersPage, StoreError> {
-        let freshness = self.index(tenant, None).await?.freshness;
+        let freshness = self.freshness(tenant).await?;
         let mut users = Vec::new();
         for (user, usage) in self.month_of_each(tenant, month).await? {
             let total = usage.total().map_err(|Overflow| StoreError::Corrupt {
@@ -222,7 +229,7 @@ impl RedisReader {
         first: Month,
         last: Month,
     ) -> Result<(BTreeMap<NaiveDate, DayUsage>, Freshness), StoreError> {
-        let freshness = self.index(&scope.tenant, None).await?.freshness;
+        let freshness = self.freshness(&scope.tenant).await?;
         let months: Vec<Month> =
             std::iter::successors(Some(first), |month| Some(month.next())).take_while(|m| *m <= last).collect();
         let mut ask = pipe();
@@ -257,21 +264,39 @@ impl RedisReader {
 
 struct TenantIndex {
     freshness: Freshness,
-    months: Vec<Month>,
-    /// Net saved outputs by month; the months of a kind that was only ever deleted are none.
-    kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>>,
+    parts: Parts,
+    counts: NetOutputs,
     /// Nothing where no user was asked for.
     assigned: Whose<Assignments>,
 }
 
-impl TenantIndex {
-    fn counts(&self, month: Month) -> BTreeMap<OutputKind, OutputCount> {
-        let count = |months: &BTreeMap<Month, i64>| OutputCount {
-            month: months.get(&month).copied().unwrap_or(0),
-            all_time: months.values().sum(),
-        };
-        let counts = self.kinds.iter().map(|(kind, months)| (kind.clone(), count(months)));
-        counts.filter(|(_, count)| count.all_time != 0).collect()
+/// Net saved outputs by kind and month; the months of a kind that was only ever deleted are none.
+type NetOutputs = BTreeMap<OutputKind, BTreeMap<Month, i64>>;
+
+fn net(counts: &NetOutputs, month: Month) -> BTreeMap<OutputKind, OutputCount> {
+    let count = |months: &BTreeMap<Month, i64>| OutputCount {
+        month: months.get(&month).copied().unwrap_or(0),
+        all_time: months.values().sum(),
+    };
+    let counts = counts.iter().map(|(kind, months)| (kind.clone(), count(months)));
+    counts.filter(|(_, count)| count.all_time != 0).collect()
+}
+
+/// What was read of a scope.
+struct Found {
+    months: BTreeMap<Month, MonthSums>,
+    newest: Vec<Newest>,
+}
+
+impl Found {
+    fn add(&mut self, more: Self) {
+        self.months.extend(more.months);
+        self.newest.extend(more.newest);
+    }
+
+    fn retain(&mut self, parts: &Parts) {
+        self.months.retain(|month, _| parts.months.contains(month));
+        self.newest.retain(|newest| parts.kinds.contains(&newest.kind));
     }
 }
 
@@ -301,8 +326,8 @@ pub(super) fn read_month(answer: Value, key: impl Fn() -> String) -> Result<Mont
 }
 
 /// Reads `KIND:created`, `KIND:deleted` and `KIND:YYYY-MM`; `kinds` is the script's.
-fn read_counts(hash: &Hash, key: &str) -> Result<BTreeMap<OutputKind, BTreeMap<Month, i64>>, StoreError> {
-    let mut kinds: BTreeMap<OutputKind, BTreeMap<Month, i64>> = BTreeMap::new();
+fn read_counts(hash: &Hash, key: &str) -> Result<NetOutputs, StoreError> {
+    let mut kinds = NetOutputs::new();
     for (field, value) in hash.iter().filter(|(field, _)| field != "kinds") {
         let unknown = || damaged(key, field, value);
         let (kind, what) = field.split_once(':').ok_or_else(unknown)?;

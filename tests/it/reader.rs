@@ -6,7 +6,7 @@ use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::{Month, TimeMs};
 use indelible::domain::delta::Scope;
 use indelible::domain::event::Event;
-use indelible::domain::ids::{TenantId, UserId};
+use indelible::domain::ids::{OutputKind, TenantId, UserId};
 use indelible::store::cells::{group_cell, tool_cell};
 use indelible::store::keys::Keyspace;
 use indelible::store::redis_ledger::RedisLedger;
@@ -203,4 +203,55 @@ impl Asker<'_> {
             assert!(all.is_sorted_by(|a, b| (by(&b.1), &a.0) < (by(&a.1), &b.0)), "{all:?}");
         }
     }
+}
+
+/// Numbers of outputs about that of those that are shown: up to it the newest are all there are.
+#[tokio::test]
+async fn every_output_of_a_kind_is_counted_however_few_are_shown() {
+    let redis = Redis::start();
+    let (keys, tenant, user) = (Keyspace::new("n"), TenantId::new("acme").unwrap(), UserId::new("alice").unwrap());
+    let reader = RedisReader::new(link(&redis), keys.clone(), &["usage".to_owned()]);
+    let scope = Scope { tenant: tenant.clone(), user: Some(user.clone()) };
+    let (month, start): (Month, i64) = ("2026-11".parse().unwrap(), 1_793_491_200_000);
+    let (state, counts) = (keys.state(Bucket::of(&tenant)), keys.saved_counts(&tenant));
+    let counts_at_all = |redis: &Redis| {
+        redis.ask::<()>("HSET", &[&state, "layout", indelible::store::keys::LAYOUT_VERSION, "watermark:usage/0", "w"]);
+    };
+    // A third of each is of the month before.
+    let save = |kind: &str, number: i64| {
+        redis.ask::<()>("HSET", &[&counts, &format!("{kind}:created"), &number.to_string()]);
+        for output in 0..number {
+            let time = if output % 3 == 0 { start - 1 - output } else { start + output };
+            let key = keys.saved(&tenant, &user, &OutputKind::new(kind).unwrap());
+            redis.ask::<()>("ZADD", &[&key, &time.to_string(), &format!("{kind}-{output}")]);
+        }
+    };
+    let told = |all: &[(&str, i64)]| -> BTreeMap<String, (i64, i64)> {
+        let kinds = all.iter().filter(|(_, number)| *number > 0);
+        kinds.map(|(kind, number)| ((*kind).to_owned(), (number - (number + 2) / 3, *number))).collect()
+    };
+    let ask = async || {
+        let usage = reader.usage(&scope, month).await.expect("an answer");
+        let outputs = usage.outputs.iter().map(|(kind, count)| (kind.to_string(), (count.month, count.all_time)));
+        (outputs.collect::<BTreeMap<_, _>>(), usage.recent)
+    };
+
+    counts_at_all(&redis);
+    let mut all = vec![("none", 0), ("one", 1), ("fewer", 19), ("just", 20), ("more", 21), ("many", 45)];
+    all.iter().for_each(|(kind, number)| save(kind, *number));
+    // By an index that was not known before, by one that was, and by one that has more than was known.
+    for more in [None, Some(("later", 22)), Some(("at-last", 3)), None] {
+        let (outputs, recent) = ask().await;
+        assert_eq!(outputs, told(&all));
+        let newest: Vec<_> = recent.iter().take(3).map(|saved| saved.output.id.to_string()).collect();
+        assert_eq!((recent.len(), &*newest), (20, &["many-44", "many-43", "many-41"].map(str::to_owned)[..]));
+        all.extend(more.inspect(|(kind, number)| save(kind, *number)));
+    }
+    // What is not so any more is not told.
+    redis.ask::<()>("FLUSHDB", &[]);
+    counts_at_all(&redis);
+    save("just", 2);
+    assert_eq!(ask().await.0, told(&[("just", 2)]));
+    redis.ask::<()>("FLUSHDB", &[]);
+    assert!(reader.usage(&scope, month).await.is_err(), "a bucket without a watermark has no numbers");
 }

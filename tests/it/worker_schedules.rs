@@ -25,6 +25,7 @@ use indelible::ingest::rated::{Audit, RatedTopic};
 use indelible::ingest::record::{Chunk, Record};
 use indelible::ingest::start::{LogFacts, start};
 use indelible::ingest::trouble::Trouble;
+use indelible::ingest::turn::{Leaves, TURNS, Turn};
 use indelible::ops::metrics::Metrics;
 use indelible::pricing::Table;
 use indelible::store::cells;
@@ -339,18 +340,20 @@ impl World {
             lane.take(record, &BOUNDS, (Instant::now(), TimeMs(NOW_MS + 1_000)))?;
         }
         let beat = self.rng.random_bool(0.3);
-        if flush { self.depart(worker, partition, beat).await } else { Ok(true) }
+        let turn = Turn::all().nth(self.rng.random_range(0..TURNS)).expect("a turn");
+        let leaves = if self.rng.random_bool(0.3) { Leaves::All } else { Leaves::One(turn) };
+        if flush { self.depart(worker, partition, leaves, beat).await } else { Ok(true) }
     }
 
     /// Sends off what waits of a partition, and now and then of the others with it.
-    async fn depart(&mut self, worker: usize, partition: usize, beat: bool) -> Result<bool, Failure> {
+    async fn depart(&mut self, worker: usize, partition: usize, leaves: Leaves, beat: bool) -> Result<bool, Failure> {
         let together = self.rng.random_bool(0.5);
         let (tools, lanes) = (&self.tools[worker], &mut self.lanes[worker]);
         if !lanes.contains_key(&partition) {
             return Ok(true);
         }
         let leaving = lanes.iter_mut().filter(|(at, _)| together || **at == partition);
-        let leaving = leaving.map(|(_, (lane, _))| lane.depart(Instant::now(), beat)).collect();
+        let leaving = leaving.map(|(_, (lane, _))| lane.depart(leaves, Instant::now(), beat)).collect();
         let departure = Departure { lanes: leaving, partitions: PARTITIONS, tidies: beat, expire: BTreeMap::new() };
         let landed = tokio::select! {
             biased;
@@ -407,7 +410,7 @@ impl World {
             // It comes before any record does.
             while self.store.standing(&at(partition)).await.expect("an answer").watermarks.contains(&None) {
                 self.open(0, partition).await;
-                if !self.depart(0, partition, true).await.expect("nobody else") {
+                if !self.depart(0, partition, Leaves::All, true).await.expect("nobody else") {
                     self.restart(0).await;
                 }
             }

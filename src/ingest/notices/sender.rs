@@ -29,6 +29,9 @@ use super::webhook::Webhook;
 pub struct Pace {
     /// Between two looks where nothing was to be done or nothing could be: from the first to the last, doubling.
     pub look: (Duration, Duration),
+    /// From a look at the outboxes that had something sent to Kafka until the next: it asks every bucket, and what is
+    /// noted meanwhile goes together.
+    pub rest: Duration,
     /// A bucket is another worker's once its lease is over: longer than a turn takes, be it of time-outs alone.
     pub topic_lease: Duration,
     /// Likewise.
@@ -41,6 +44,7 @@ impl Pace {
     /// What a deployment runs with.
     pub const STANDARD: Self = Self {
         look: (Duration::from_secs(1), Duration::from_secs(10)),
+        rest: Duration::from_millis(200),
         topic_lease: Duration::from_secs(40),
         webhook_lease: Duration::from_secs(60),
         schedule: Schedule::STANDARD,
@@ -103,6 +107,9 @@ impl<O: Outbox> Sender<O> {
                 pause = self.pace.look.0;
             }
             if tally.stuck.is_none() && tally.done > 0 {
+                if sink == Sink::Topic {
+                    shutdown.run_until_cancelled(tokio::time::sleep(self.pace.rest)).await;
+                }
                 continue;
             }
             let news = async {

@@ -15,6 +15,8 @@ use rdkafka::message::{Headers, OwnedMessage};
 use rdkafka::{Message, Timestamp};
 use serde_json::{Value, json};
 
+use indelible::domain::bucket::BUCKETS;
+
 use crate::support::deployment::Deployment;
 use crate::support::kafka::{Kafka, Record};
 use crate::support::program::{Program, Running};
@@ -320,6 +322,33 @@ fn what_waits_is_sent_by_whoever_comes_next() {
     let _second = worker(&deployment);
     await_sent(&deployment);
     assert_eq!(ids(&notices(&deployment)), [format!("acme:alice:{}:tokens:80", month())]);
+}
+
+/// Each look asks all buckets: notices that come one soon after the other must not have it done for each of them.
+#[test]
+fn notices_that_come_steadily_are_looked_for_a_few_times_a_second() {
+    let deployment = deployment(1);
+    let _running = worker(&deployment);
+    deployment.emit(&usage("first", "acme", "first", 1));
+    deployment.await_counted();
+    let looks = || {
+        let statistics: String = deployment.redis.ask("INFO", &["commandstats"]);
+        let calls = statistics.split("cmdstat_zcount:calls=").nth(1).and_then(|rest| rest.split(',').next());
+        calls.map_or(0.0, |calls| calls.parse::<f64>().expect("a number")) / f64::from(BUCKETS)
+    };
+    let (start, before) = (Instant::now(), looks());
+    let users: Vec<_> = (0..40).map(|number| format!("user-{number}")).collect();
+    for user in &users {
+        let line = usage(user, "acme", user, 900);
+        let record = Record { key: Some(user), value: Some(line.trim().as_bytes()), ..Record::default() };
+        Kafka::shared().produce(&deployment.topic, record);
+        deployment.await_counted();
+    }
+    settle(&deployment);
+    let (looks, took) = (looks() - before, start.elapsed().as_secs_f64());
+    assert_eq!(notices(&deployment).len(), users.len());
+    assert!(looks > 0.0 && looks <= took / 0.16 + 5.0, "{looks} looks in {took} s, for {} notices", users.len());
+    println!("{looks} looks in {took} s, for {} notices", users.len());
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::support::wait::{START, eventually};
 /// A day of two seconds.
 const SHORT: Pace = Pace {
     look: (Duration::from_millis(20), Duration::from_millis(20)),
+    rest: Duration::from_millis(1),
     topic_lease: Duration::from_secs(40),
     webhook_lease: Duration::from_secs(60),
     schedule: Schedule {

@@ -1,0 +1,32 @@
+//! Waits until Kafka is warm. Its virtual machine compiles what it runs often, for the first half minute or so of a new
+//! load: on a machine of two cores, of which that takes half of one, it is what a steady load waits for. A broker that
+//! has run for a while doesn't.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::process::Cpu;
+use crate::support::kafka::Kafka;
+
+/// The threads that compile, by how their names begin.
+const COMPILERS: [&str; 2] = ["C1 Compil", "C2 Compil"];
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(2);
+/// What they may take between two looks when they are done, but for what they go on to improve.
+const AT_REST: Duration = Duration::from_millis(200);
+/// Looks in a row that must find them at rest.
+const IN_A_ROW: u32 = 3;
+
+/// Until the compilers rest, at most so long. What they took of a core by then.
+pub(crate) fn await_kafka(most: Duration) -> f64 {
+    let pid = Kafka::shared().pid().expect("it runs");
+    let compiling = || COMPILERS.iter().map(|name| Cpu::of_threads(pid, name)).sum::<Cpu>().own;
+    let (start, mut at_rest, mut took) = (Instant::now(), 0, LOOK);
+    while at_rest < IN_A_ROW && start.elapsed() < most {
+        let (before, look) = (compiling(), LOOK.min(most));
+        thread::sleep(look);
+        took = compiling().saturating_sub(before).mul_f64(LOOK.as_secs_f64() / look.as_secs_f64());
+        at_rest = if took <= AT_REST { at_rest + 1 } else { 0 };
+    }
+    took.as_secs_f64() / LOOK.as_secs_f64()
+}
