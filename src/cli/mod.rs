@@ -5,12 +5,14 @@ pub mod demo;
 pub mod dlq;
 pub mod emit;
 pub mod healthcheck;
+pub mod inspect;
 pub mod key;
 pub mod offsets;
 pub mod policy;
 pub mod price;
 pub mod quota;
 pub mod settings;
+mod table;
 
 use std::process::ExitCode;
 
@@ -97,6 +99,8 @@ enum Command {
         #[command(subcommand)]
         what: quota::Quota,
     },
+    /// Explain a key in Redis, or list those of a tenant or user; changes nothing.
+    Inspect(inspect::Inspect),
     /// Make API keys.
     Key {
         #[command(subcommand)]
@@ -159,9 +163,11 @@ pub fn run() -> ExitCode {
                 config.given = config::given(&Cli::command(), &matches);
                 let logs_said =
                     matches.value_source("log_filter").is_some_and(|from| from != ValueSource::DefaultValue);
-                if matches!(command, Command::Demo { .. } | Command::Offsets { .. } | Command::Quota { .. })
-                    && !logs_said
-                {
+                let for_a_person = matches!(
+                    command,
+                    Command::Demo { .. } | Command::Offsets { .. } | Command::Quota { .. } | Command::Inspect(_)
+                );
+                if for_a_person && !logs_said {
                     config.log_filter = QUIET.to_owned();
                 }
                 run_with(command, config)
@@ -199,6 +205,19 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             });
             match ended {
                 Ok(quota::Ended::Unusable(why)) => {
+                    eprintln!("indelible: {why}");
+                    return EXIT_USAGE.into();
+                }
+                ended => ended.map(drop),
+            }
+        }
+        Command::Inspect(asked) => {
+            let ended = in_runtime(&config, async |shutdown| {
+                let ended = shutdown.run_until_cancelled(inspect::run(&config, &asked)).await;
+                ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted")))
+            });
+            match ended {
+                Ok(inspect::Ended::Unusable(why)) => {
                     eprintln!("indelible: {why}");
                     return EXIT_USAGE.into();
                 }

@@ -12,6 +12,9 @@ pub const BUCKETS: u16 = 64;
 pub struct Bucket(u16);
 
 impl Bucket {
+    /// Where that is kept which is no tenant's.
+    pub const FIRST: Self = Self(0);
+
     pub fn of(tenant: &TenantId) -> Self {
         Self((xxh3_64(tenant.as_str().as_bytes()) % u64::from(BUCKETS)) as u16)
     }

@@ -20,6 +20,11 @@ impl Generation {
         Self(time.0.div_euclid(GENERATION_MS))
     }
 
+    /// Its first instant, in UTC; at the end of all times where it is beyond.
+    pub fn start(self) -> TimeMs {
+        TimeMs(self.0.saturating_mul(GENERATION_MS))
+    }
+
     /// The generations in which an id may stand whose Kafka timestamp is at most `window_ms` from `time`.
     pub fn within(time: TimeMs, window_ms: i64) -> RangeInclusive<i64> {
         let at = |ms: i64| Self::of(TimeMs(ms)).0;

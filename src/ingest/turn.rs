@@ -1,9 +1,9 @@
-//! Buckets leave in turns: a convoy takes every fourth of them, and what comes for the others meanwhile still goes with
-//! them. So an event waits for a quarter of the calls that are under way when it comes, and not for all.
+//! Buckets leave in turns: a convoy takes every eighth of them, and what comes for the others meanwhile still goes with
+//! them. So an event waits until it is its bucket's turn, and not for that and for all other buckets once more.
 
 use crate::domain::bucket::Bucket;
 
-/// How many there are. With one it would be all buckets at a time.
+/// How many there are; with one, all buckets would leave at a time.
 pub const TURNS: usize = 8;
 
 /// Some of the buckets.

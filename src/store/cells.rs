@@ -95,14 +95,16 @@ fn noticed_text(noticed: &Noticed) -> String {
 }
 
 fn read_noticed(text: &str) -> Option<Noticed> {
-    let read = |name: &str| {
-        let (metric, threshold) = name.split_once(':')?;
-        let metric = Metric::ALL.into_iter().find(|known| known.as_str() == metric)?;
-        let percent = || threshold.parse().ok().map(Threshold::Percent);
-        let threshold = if threshold == "hard" { Threshold::Hard } else { percent()? };
-        Some((metric, threshold))
-    };
-    text.split(' ').map(read).collect()
+    text.split(' ').map(read_threshold).collect()
+}
+
+/// Reads `tokens:80` or `cost:hard`.
+pub(super) fn read_threshold(name: &str) -> Option<(Metric, Threshold)> {
+    let (metric, threshold) = name.split_once(':')?;
+    let metric = Metric::ALL.into_iter().find(|known| known.as_str() == metric)?;
+    let percent = || threshold.parse().ok().map(Threshold::Percent);
+    let threshold = if threshold == "hard" { Threshold::Hard } else { percent()? };
+    Some((metric, threshold))
 }
 
 /// Appends a month as one text, which [`from_text`] reads.
@@ -123,10 +125,18 @@ pub fn write_text(sums: &MonthSums, text: &mut Vec<u8>) {
 pub fn from_text(text: &str) -> Result<MonthSums, Damage> {
     let mut sums = MonthSums::default();
     for line in text.lines() {
-        let (name, numbers) = line.split_once(' ').ok_or_else(|| Damage(format!("holds the line {line:?}")))?;
-        read_cell(&mut sums, name, numbers)?;
+        read_line(&mut sums, line)?;
     }
     Ok(sums)
+}
+
+/// Reads one line of a month's text into `sums`.
+///
+/// # Errors
+/// [`Damage`], which says what stands there.
+pub fn read_line(sums: &mut MonthSums, line: &str) -> Result<(), Damage> {
+    let (name, numbers) = line.split_once(' ').ok_or_else(|| Damage(format!("holds the line {line:?}")))?;
+    read_cell(sums, name, numbers)
 }
 
 /// Reads one cell into `sums`, where it replaces what stands there.

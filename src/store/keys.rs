@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::domain::bucket::{BUCKETS, Bucket};
 use crate::domain::calendar::Month;
+use crate::domain::delta::Scope;
 use crate::domain::ids::{OutputKind, TenantId, UserId};
 use crate::domain::position::TopicPartition;
 use crate::domain::seen::Generation;
@@ -167,7 +168,7 @@ impl Keyspace {
 
     /// The text of a price table, by its version.
     pub fn prices(&self, version: &str) -> String {
-        format!("{}:{{{}}}:prices:{version}", self.namespace, TAGS[0])
+        format!("{}:{{{}}}:prices:{version}", self.namespace, tag(Bucket::FIRST))
     }
 
     fn of_tenant(&self, what: &str, tenant: &TenantId, rest: &[&str]) -> String {
@@ -220,9 +221,24 @@ pub fn quota_field(user: Option<&UserId>) -> String {
 
 const QUOTA_OF_TENANT: &str = "tenant";
 
+/// Whose quotas a field holds, as [`quota_field`] names it; none where it is no such field.
+pub fn quota_scope(tenant: &TenantId, field: &str) -> Option<Scope> {
+    let user = match field.strip_prefix("user:") {
+        Some(user) => Some(UserId::new(&decode(user)?).ok()?),
+        None if field == QUOTA_OF_TENANT => None,
+        None => return None,
+    };
+    Some(Scope { tenant: tenant.clone(), user })
+}
+
 /// What stands in a bucket's keys between the braces.
 pub fn tag(bucket: Bucket) -> &'static str {
     TAGS[bucket.index()]
+}
+
+/// The bucket of a [`tag`].
+pub fn bucket_of(tag: &str) -> Option<Bucket> {
+    Bucket::all().find(|bucket| TAGS[bucket.index()] == tag)
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@ use serde_json::json;
 
 use crate::domain::calendar::Month;
 use crate::domain::delta::Scope;
+use crate::domain::ids::{TenantId, UserId};
 use crate::domain::money::NanoDollars;
-use crate::domain::quota::Metric;
+use crate::domain::quota::{Metric, Threshold};
 use crate::quota::passing::Passing;
 
+use super::cells::read_threshold;
 use super::keys::{decode, encode};
 
 /// One notice. Whatever worker makes it, it is the same.
@@ -69,6 +71,27 @@ impl Notice {
 pub(super) fn key_of(id: &str) -> Option<String> {
     let mut parts = id.split(':').map(decode);
     Some(format!("{}:{}", parts.next()??, parts.next()??))
+}
+
+/// What a notice's id says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeId {
+    pub scope: Scope,
+    pub month: Month,
+    pub metric: Metric,
+    pub threshold: Threshold,
+}
+
+impl NoticeId {
+    /// None where it is not as [`Notice::id`] writes it.
+    pub fn read(id: &str) -> Option<Self> {
+        let mut parts = id.splitn(4, ':');
+        let mut next = || parts.next();
+        let (tenant, user) = (decode(next()?)?, decode(next()?)?);
+        let user = if user.is_empty() { None } else { Some(UserId::new(&user).ok()?) };
+        let (month, (metric, threshold)) = (next()?.parse().ok()?, read_threshold(next()?)?);
+        Some(Self { scope: Scope { tenant: TenantId::new(&tenant).ok()?, user }, month, metric, threshold })
+    }
 }
 
 /// Exact decimal text: a JSON number would pass through a float in too many readers.

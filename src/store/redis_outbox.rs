@@ -112,7 +112,7 @@ impl Outbox for RedisOutbox {
     }
 }
 
-fn pending(hash: &str, id: String, event: String) -> Result<Pending, StoreError> {
+pub(super) fn pending(hash: &str, id: String, event: String) -> Result<Pending, StoreError> {
     let key = key_of(&id).ok_or_else(|| corrupt(hash, format!("{id:?} is not the id of a notice")))?;
     Ok(Pending { id, key, event })
 }
@@ -123,7 +123,7 @@ fn text(Delivery { notice, first, attempts }: &Delivery) -> String {
     format!("{first} {attempts} {}", notice.event)
 }
 
-fn delivery(key: &str, id: String, text: &str) -> Result<Delivery, StoreError> {
+pub(super) fn delivery(key: &str, id: String, text: &str) -> Result<Delivery, StoreError> {
     let damaged = || damaged(key, &id, text);
     let mut parts = text.splitn(3, ' ');
     let (Some(first), Some(attempts), Some(event)) = (parts.next(), parts.next(), parts.next()) else {

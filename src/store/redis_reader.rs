@@ -18,11 +18,12 @@ use crate::domain::quota::Assignments;
 use super::cells::{self, Damage};
 use super::freshness;
 use super::guesses::{Guesses, Parts};
-use super::keys::{self, Keyspace};
+use super::keys::Keyspace;
 use super::link::Link;
 use super::outputs_reader::Newest;
 use super::quota_reader::spent;
 use super::reply::damaged;
+use super::saved_outputs::SavedCount;
 use super::{Freshness, OutputCount, QuotaFacts, Reader, Sort, StoreError, Usage, UserCursor, UsersPage, Whose};
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
@@ -325,16 +326,19 @@ pub(super) fn read_month(answer: Value, key: impl Fn() -> String) -> Result<Mont
     }
 }
 
-/// Reads `KIND:created`, `KIND:deleted` and `KIND:YYYY-MM`; `kinds` is the script's.
+/// Net counts by month; the gross ones and `kinds` are for others.
 fn read_counts(hash: &Hash, key: &str) -> Result<NetOutputs, StoreError> {
     let mut kinds = NetOutputs::new();
-    for (field, value) in hash.iter().filter(|(field, _)| field != "kinds") {
+    for (field, value) in hash {
         let unknown = || damaged(key, field, value);
-        let (kind, what) = field.split_once(':').ok_or_else(unknown)?;
-        let kind = keys::decode(kind).and_then(|kind| OutputKind::new(&kind).ok()).ok_or_else(unknown)?;
-        let months = kinds.entry(kind).or_default();
-        if !matches!(what, "created" | "deleted") {
-            months.insert(what.parse().map_err(|_| unknown())?, value.parse().map_err(|_| unknown())?);
+        match SavedCount::read(field).ok_or_else(unknown)? {
+            SavedCount::Kinds => {}
+            SavedCount::Created(kind) | SavedCount::Deleted(kind) => {
+                kinds.entry(kind).or_default();
+            }
+            SavedCount::Net(kind, month) => {
+                kinds.entry(kind).or_default().insert(month, value.parse().map_err(|_| unknown())?);
+            }
         }
     }
     Ok(kinds)

@@ -48,6 +48,11 @@ impl Entry {
         u64::from(self.id[0]) | u64::from(self.id[1]) << 32
     }
 
+    /// Of the content.
+    pub fn content(self) -> u32 {
+        self.content
+    }
+
     pub fn is_of_the_same_name(self, other: Self) -> bool {
         self.id == other.id
     }
@@ -79,6 +84,10 @@ impl Extent {
 
     pub fn chunks(self) -> u64 {
         self.ids.div_ceil(CHUNK_IDS)
+    }
+
+    pub fn digest(self) -> u64 {
+        self.digest
     }
 }
 
@@ -113,6 +122,11 @@ impl Logs {
     /// Empty where there is none.
     pub fn extent(&self, generation: Generation) -> Extent {
         self.0.get(&generation).copied().unwrap_or_default()
+    }
+
+    /// All, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (Generation, Extent)> {
+        self.0.iter().map(|(of, extent)| (*of, *extent))
     }
 
     /// Those there are of these generations.

@@ -140,6 +140,7 @@ fn schemas_completions_and_help_are_printed() {
         "config",
         "offsets",
         "quota",
+        "inspect",
         "healthcheck",
         "completions",
         "INDELIBLE_KAFKA_BROKERS",

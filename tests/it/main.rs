@@ -20,6 +20,7 @@ mod fuzz;
 mod generator;
 mod harness;
 mod healing;
+mod inspect;
 mod kafka_cluster;
 mod kafka_forms;
 mod kafka_secure;

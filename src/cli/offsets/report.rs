@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::cli::table::table;
 use crate::domain::bucket::BUCKETS;
 use crate::domain::calendar::TimeMs;
 use crate::domain::gap::{Gap, GapKind};
@@ -127,15 +128,10 @@ pub(super) fn print(surveyed: &[Surveyed], json: bool) -> anyhow::Result<()> {
 
 fn text(rows: &[Row]) -> String {
     let lines: Vec<_> = std::iter::once(HEAD.map(str::to_owned)).chain(rows.iter().map(Row::cells)).collect();
-    let width = |column: usize| lines.iter().map(|cells| cells[column].len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for cells in &lines {
-        let padded = cells.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{}", padded.collect::<Vec<_>>().join("  ").trim_end());
-    }
+    let mut text = table(&lines, |_| false);
     for (row, gap) in rows.iter().flat_map(|row| row.gaps.iter().map(move |gap| (row, gap))) {
         let AcceptedGap { from, to, kind, accepted_at, buckets } = gap;
+        // Writing to a String does not fail.
         let _ = writeln!(
             text,
             "\n{}: accepted gap {from}..{to} ({kind}), {accepted_at}, {buckets} of {BUCKETS} buckets",

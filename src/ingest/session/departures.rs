@@ -25,7 +25,7 @@ impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
         let pressed = self.held_bytes() >= limits.held_bytes;
         let due = self.next_turn(now).filter(|(at, _)| *at <= now).map(|(_, turn)| turn);
         let Some(turn) = due.or_else(|| self.longest_waiting().filter(|_| pressed)) else { return };
-        // Who is far behind is in no hurry for a quarter, and holds the least by sending all.
+        // Who is far behind gains nothing by turns, and holds less memory by sending all.
         let leaves = if self.is_far_behind() { Leaves::All } else { Leaves::One(turn) };
         let age = self.batch_age();
         let is_due = |lane: &Lane| lane.due_at(turn, now, &limits, age).is_some_and(|at| at <= now);

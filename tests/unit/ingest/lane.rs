@@ -143,7 +143,8 @@ fn every_turn_has_a_beat_of_its_own() {
     lane.land(&[], start);
     assert!(turns.iter().all(|turn| due(&lane, *turn) == Some(limits.beat)));
     // An event waits for others, and not for the beat.
-    take(&mut lane, 4, "globex");
+    take(&mut lane, 4, "acme");
+    take(&mut lane, 5, "globex");
     let with_event = due(&lane, Turn::of(bucket("globex"))).expect("nothing is on its way");
     assert!((limits.batch_age..limits.beat).contains(&with_event), "{with_event:?}");
 }
