@@ -89,7 +89,8 @@ impl<L: Ledger, D: DeadLetters> Session<'_, L, D> {
 
     fn send_off(&mut self, lanes: Vec<Leaving>, leaves: Leaves, beat: bool, convoy: bool) {
         let takes = |bucket: &Bucket| beat && leaves.takes(Turn::of(*bucket));
-        let expire = self.expire.extract_if(.., |bucket, _| takes(bucket)).collect();
+        let (expire, later) = std::mem::take(&mut self.expire).into_iter().partition(|(bucket, _)| takes(bucket));
+        self.expire = later;
         let departure = Departure { lanes, partitions: self.partitions, tidies: beat, expire };
         let partitions = departure.lanes.iter().map(|lane| lane.partition.clone()).collect();
         let tools = Arc::clone(&self.worker.tools);
