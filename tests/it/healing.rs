@@ -36,8 +36,9 @@ fn worker(deployment: &Deployment) -> Running {
 
 #[test]
 fn a_server_that_loads_is_waited_for_also_when_it_is_killed_meanwhile() {
-    // 20 ms for every key, and an ear for clients in between.
-    let slow = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"];
+    // 50 ms for every key, so that it takes longer than the second in which the worker says how it is; and an ear for
+    // clients in between.
+    let slow = ["--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024"];
     let (mut deployment, rounds) = (Deployment::with_redis(2, &[], Redis::start_with(&slow)), Rounds::default());
     count_one(&deployment, &rounds);
     rounds.send(&deployment);
