@@ -16,7 +16,7 @@ pub(crate) struct Size {
     /// A second while events come in steadily.
     pub(crate) rate: u64,
     pub(crate) steady: Duration,
-    /// The longest wait for Kafka to be warm before that.
+    /// The longest wait for Kafka to be warm, before anything is measured beside what comes in steadily.
     pub(crate) warm: Duration,
     /// Of each number of connections.
     pub(crate) read: Duration,

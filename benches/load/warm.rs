@@ -12,21 +12,21 @@ use crate::support::kafka::Kafka;
 const COMPILERS: [&str; 2] = ["C1 Compil", "C2 Compil"];
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(2);
-/// What they may take between two looks when they are done, but for what they go on to improve.
-const AT_REST: Duration = Duration::from_millis(200);
+/// The part of a core that they may take when they are done, for what they go on to improve.
+const AT_REST: f64 = 0.1;
 /// Looks in a row that must find them at rest.
 const IN_A_ROW: u32 = 3;
 
-/// Until the compilers rest, at most so long. What they took of a core by then.
+/// Until the compilers rest, at most so long. The part of a core that they took at last.
 pub(crate) fn await_kafka(most: Duration) -> f64 {
     let pid = Kafka::shared().pid().expect("it runs");
     let compiling = || COMPILERS.iter().map(|name| Cpu::of_threads(pid, name)).sum::<Cpu>().own;
-    let (start, mut at_rest, mut took) = (Instant::now(), 0, LOOK);
+    let (start, mut at_rest, mut part) = (Instant::now(), 0, 1.0);
     while at_rest < IN_A_ROW && start.elapsed() < most {
-        let (before, look) = (compiling(), LOOK.min(most));
-        thread::sleep(look);
-        took = compiling().saturating_sub(before).mul_f64(LOOK.as_secs_f64() / look.as_secs_f64());
-        at_rest = if took <= AT_REST { at_rest + 1 } else { 0 };
+        let (before, look) = (compiling(), Instant::now());
+        thread::sleep(LOOK.min(most));
+        part = compiling().saturating_sub(before).as_secs_f64() / look.elapsed().as_secs_f64();
+        at_rest = if part <= AT_REST { at_rest + 1 } else { 0 };
     }
-    took.as_secs_f64() / LOOK.as_secs_f64()
+    part
 }

@@ -8,7 +8,6 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chrono::SecondsFormat;
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -77,7 +76,7 @@ impl AcceptedGap {
             partition,
             from: gap.from.0,
             to: gap.to.0,
-            accepted_at: rfc3339_ms(gap.accepted),
+            accepted_at: gap.accepted.to_rfc3339(),
             kind: gap.kind.as_str(),
         }
     }
@@ -89,7 +88,7 @@ impl<T> Dated<T> {
         // The store's clock may be ahead of ours.
         let lag = |time: TimeMs| (TimeMs::of((state.now)()).0.saturating_sub(time.0) / 1000).max(0);
         let content = Known { content, gaps: gaps.into_iter().map(AcceptedGap::of).collect() };
-        Self { content, as_of: as_of.map(rfc3339_ms), lag_seconds: as_of.map(lag) }
+        Self { content, as_of: as_of.map(TimeMs::to_rfc3339), lag_seconds: as_of.map(lag) }
     }
 }
 
@@ -116,11 +115,6 @@ impl<T: Serialize> Dated<T> {
         json.extend_from_slice(&age[1..]);
         Ok(tagged(tag, json))
     }
-}
-
-/// An instant as the API writes it: `2026-11-24T10:00:00.000Z`.
-pub(super) fn rfc3339_ms(time: TimeMs) -> String {
-    time.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// 200 with the answer, tagged by a hash of it.

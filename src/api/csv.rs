@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::store::Freshness;
 
-use super::answer::{rfc3339_ms, tag, tagged};
+use super::answer::{tag, tagged};
 
 /// What a caller wants a list as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Csv {
             let value = text.and_then(|text| HeaderValue::from_str(&text).ok());
             headers.extend(value.map(|value| (name, value)));
         };
-        tell(HeaderName::from_static("indelible-as-of"), as_of.map(rfc3339_ms));
+        tell(HeaderName::from_static("indelible-as-of"), as_of.map(|time| time.to_rfc3339()));
         tell(HeaderName::from_static("indelible-gaps"), (!gaps.is_empty()).then(|| gaps.len().to_string()));
         tell(header::LINK, self.next.map(|query| format!("<?{query}>; rel=\"next\"")));
         Form::vary(response)

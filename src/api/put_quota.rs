@@ -12,7 +12,6 @@ use crate::domain::calendar::TimeMs;
 use crate::domain::money::NanoDollars;
 use crate::domain::quota::{Assignment, Grant, Limit, Limits};
 
-use super::answer::rfc3339_ms;
 use super::assign::{Applied, assign};
 use super::problem::AssignFails;
 use super::{ApiState, DEADLINE, Dated, ID, Kind, NoQuery, Problem, Query, Whose, cents, cents_schema};
@@ -148,7 +147,7 @@ impl Given {
         Self {
             id: id.to_string(),
             source: source.to_string(),
-            effective_from: rfc3339_ms(*effective),
+            effective_from: effective.to_rfc3339(),
             plan: if let Grant::Plan(plan) = grant { Some(plan.to_string()) } else { None },
             limits: if let Grant::Limits(limits) = grant { Some(limits.into()) } else { None },
             inherit: matches!(grant, Grant::Inherit).then_some(true),

@@ -17,7 +17,6 @@ use crate::quota::passing;
 use crate::quota::plans::{InForce, Plans};
 use crate::store::{self, QuotaFacts};
 
-use super::answer::rfc3339_ms;
 use super::{Answer, ApiState, Cost, Dated, ID, MonthQuery, Others, Problem, Query, StoreFails, Whose};
 
 /// Which month is asked about, and at which instant of it.
@@ -190,10 +189,10 @@ impl Quota {
             user_id: scope.user.map(|user| user.to_string()),
             month: asked.month.to_string(),
             plan: force.plan.map(ToString::to_string),
-            since: force.since.map(rfc3339_ms),
-            changes_at: quota.changes.map(rfc3339_ms),
+            since: force.since.map(TimeMs::to_rfc3339),
+            changes_at: quota.changes.map(TimeMs::to_rfc3339),
             state: quota.state().into(),
-            grace_until: quota.worst().grace_until.map(rfc3339_ms),
+            grace_until: quota.worst().grace_until.map(TimeMs::to_rfc3339),
             reason: quota.reason(),
             tokens: TokenQuota { soft: tokens.soft, hard: tokens.hard, used, part: (&quota.tokens).into() },
             cost: CostQuota {
@@ -287,7 +286,7 @@ pub(super) async fn allow(state: State<ApiState>, whose: Whose, query: Query<All
     let (_, user) = asked.user(&plans, &facts.assigned, &facts.days.user)?;
     let Gate { allowed, state: standing, reason, remaining_tokens, retry_at } =
         Gate::of(&tenant, &user, query.0.tokens);
-    let retry_at = retry_at.map(rfc3339_ms);
+    let retry_at = retry_at.map(TimeMs::to_rfc3339);
     let answer = Allow { allowed, state: standing.into(), reason, remaining_tokens, retry_at };
     Ok(Dated::new(&state, answer, facts.freshness))
 }

@@ -12,7 +12,6 @@ use crate::domain::{calendar::Month, delta::Scope, event::Output};
 use crate::quota::assess::Held;
 use crate::store::{OutputCount, SavedOutput, Usage};
 
-use super::answer::rfc3339_ms;
 use super::quota::{Asked, QuotaState};
 use super::{Answer, ApiState, Dated, Figures, ID, MonthQuery, Others, Problem, Query, StoreFails, Whose};
 
@@ -170,7 +169,7 @@ pub(super) async fn user_stats(state: State<ApiState>, whose: Whose, query: Quer
     let activity = |SavedOutput { output: Output { kind, id }, created }| Activity {
         output_id: id.to_string(),
         kind: kind.to_string(),
-        created_at: rfc3339_ms(created),
+        created_at: created.to_rfc3339(),
     };
     let answer = UserStats {
         user_id: whose.0.user.map(|user| user.to_string()).unwrap_or_default(),

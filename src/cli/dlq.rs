@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use clap::{Args, Subcommand};
 
 use crate::domain::calendar::TimeMs;
@@ -164,10 +164,6 @@ fn parse_when(text: &str) -> Result<TimeMs, String> {
     let time = back.and_then(|back| clock::now_ms().checked_sub(back));
     time.map(TimeMs)
         .ok_or_else(|| "is neither a time such as 2026-11-24T18:32:00Z nor a duration such as 2h".to_owned())
-}
-
-fn time(at: TimeMs) -> String {
-    at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// A producer's text for a terminal: what would steer it is written out.

@@ -16,6 +16,7 @@ use crate::store::inspect::{Damaged, Inspector, KeyName, Stored};
 use crate::store::keys::Keyspace;
 use crate::store::link::{Link, Patience};
 
+use super::Ended;
 use super::settings::Config;
 
 /// A command may wait for a busy server; a person sees it wait.
@@ -42,14 +43,6 @@ pub struct Inspect {
     /// Show at most this many rows, and say how many more there are.
     #[arg(long, value_name = "N", default_value = "100", value_parser = rows)]
     limit: usize,
-}
-
-/// How a command ended, but for errors on the way.
-#[derive(Debug)]
-pub enum Ended {
-    Done,
-    /// What was asked for can't be looked at, and why.
-    Unusable(String),
 }
 
 /// What is looked at.

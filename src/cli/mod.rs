@@ -199,30 +199,16 @@ fn run_with(command: Command, config: Config) -> ExitCode {
             ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted; running it again does the rest")))
         }),
         Command::Quota { what } => {
-            let ended = in_runtime(&config, async |shutdown| {
+            return answered(in_runtime(&config, async |shutdown| {
                 let ended = shutdown.run_until_cancelled(quota::run(&config, &what)).await;
                 ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted; `indelible quota show` says what holds")))
-            });
-            match ended {
-                Ok(quota::Ended::Unusable(why)) => {
-                    eprintln!("indelible: {why}");
-                    return EXIT_USAGE.into();
-                }
-                ended => ended.map(drop),
-            }
+            }));
         }
         Command::Inspect(asked) => {
-            let ended = in_runtime(&config, async |shutdown| {
+            return answered(in_runtime(&config, async |shutdown| {
                 let ended = shutdown.run_until_cancelled(inspect::run(&config, &asked)).await;
                 ended.unwrap_or_else(|| Err(anyhow::anyhow!("interrupted")))
-            });
-            match ended {
-                Ok(inspect::Ended::Unusable(why)) => {
-                    eprintln!("indelible: {why}");
-                    return EXIT_USAGE.into();
-                }
-                ended => ended.map(drop),
-            }
+            }));
         }
         Command::Demo { once } => in_runtime(&config, async |shutdown| demo::run(&config, once, shutdown).await),
         // Brokers that can't be reached show while they are waited for.
@@ -246,6 +232,24 @@ fn run_with(command: Command, config: Config) -> ExitCode {
         Command::Healthcheck | Command::Key { .. } | Command::Schema { .. } | Command::Completions { .. } => Ok(()),
     };
     said(ended)
+}
+
+/// How a command that is asked for something ends, but for errors on the way.
+#[derive(Debug)]
+pub enum Ended {
+    Done,
+    /// Nothing was done: what was asked for can't be used, and why.
+    Unusable(String),
+}
+
+fn answered(ended: anyhow::Result<Ended>) -> ExitCode {
+    match ended {
+        Ok(Ended::Unusable(why)) => {
+            eprintln!("indelible: {why}");
+            EXIT_USAGE.into()
+        }
+        ended => said(ended.map(drop)),
+    }
 }
 
 /// The exit code of an end; an error is said.

@@ -17,6 +17,7 @@ use crate::domain::quota::{Assignment, Assignments, Grant, Limits, Metric, Spent
 use crate::ops::{clock, metrics::Metrics};
 use crate::quota::passing::Whose;
 
+use super::Ended;
 use super::settings::Config;
 
 #[derive(Debug, Subcommand)]
@@ -77,14 +78,6 @@ pub struct Given {
 }
 
 const LIMITS: [&str; 6] = ["tokens_soft", "tokens_hard", "cost_soft", "cost_hard", "grace", "thresholds"];
-
-/// How a command ended, but for errors on the way.
-#[derive(Debug)]
-pub enum Ended {
-    Done,
-    /// Nothing was written: what was asked for can't be used, and why.
-    Unusable(String),
-}
 
 /// # Errors
 /// When Kafka does not take the event, no worker applies it in time, or Redis does not answer.
@@ -175,7 +168,7 @@ fn grace_seconds(text: &str) -> Result<u64, String> {
 
 fn outcome(Applied { assignment, superseded, .. }: &Applied) -> String {
     let Assignment { id, effective, .. } = assignment;
-    let from = time(*effective);
+    let from = effective.to_rfc3339();
     if *superseded {
         format!("written as event {id}, and without effect: another assignment from {from} on is later")
     } else {
@@ -197,7 +190,8 @@ async fn show(state: &ApiState, scope: &Scope) -> anyhow::Result<String> {
     let mut text = match whose.in_force(&plans, TimeMs::of(now)) {
         Ok(force) => {
             let plan = force.plan.map_or_else(|| "no plan".to_owned(), |plan| format!("the plan {plan}"));
-            let since = force.since.map_or_else(|| "by default".to_owned(), |since| format!("since {}", time(since)));
+            let since =
+                force.since.map_or_else(|| "by default".to_owned(), |since| format!("since {}", since.to_rfc3339()));
             format!("in force: {plan}, {since}\n{}", limits(force.limits, Some(used)))
         }
         Err(unknown) => format!("in force: {unknown}\n"),
@@ -214,7 +208,7 @@ fn assigned(own: &Assignments) -> String {
             Grant::Limits(_) => "limits".to_owned(),
         };
         let more = if let Grant::Limits(given) = grant { limits(given, None) } else { String::new() };
-        format!("assigned from {}: {what} (event {id})\n{more}", time(*effective))
+        format!("assigned from {}: {what} (event {id})\n{more}", effective.to_rfc3339())
     };
     if own.is_empty() { "nothing is assigned\n".to_owned() } else { own.iter().map(line).collect() }
 }
@@ -243,8 +237,4 @@ fn limits(limits: &Limits, used: Option<Spent>) -> String {
     let percents: Vec<_> = limits.thresholds.iter().map(|percent| format!("{percent} %")).collect();
     let percents = if percents.is_empty() { "none".to_owned() } else { percents.join(", ") };
     text + &format!("  grace: {grace}; warned of: {percents}\n")
-}
-
-fn time(at: TimeMs) -> String {
-    at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }

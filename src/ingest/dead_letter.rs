@@ -86,7 +86,7 @@ fn headers(rejected: &Rejected, group: &str, now: TimeMs) -> OwnedHeaders {
         (header::OFFSET, offset.0.to_string()),
         (header::MESSAGE, rejected.reject.detail.clone()),
         (header::REASON, rejected.reject.reason.as_str().to_owned()),
-        (header::FAILED_AT, now.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+        (header::FAILED_AT, now.to_rfc3339()),
         (header::GROUP, group.to_owned()),
     ];
     ours.iter().fold(own, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))

@@ -96,7 +96,7 @@ impl Replayer {
         let marks = [
             (header::REPLAYED, place.to_string()),
             (header::REPLAYED_TO, to.to_string()),
-            (header::REPLAYED_AT, now.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+            (header::REPLAYED_AT, now.to_rfc3339()),
         ];
         let headers = marks
             .iter()

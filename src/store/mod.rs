@@ -31,6 +31,7 @@ pub mod saved_outputs;
 pub mod seen_log;
 mod seen_reader;
 mod unrated;
+mod usage_reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -57,7 +57,7 @@ impl Notice {
         if let Some(plan) = plan {
             data["plan"] = json!(plan.as_str());
         }
-        let time = at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let time = at.to_rfc3339();
         let event = json!({
             "specversion": "1.0", "type": "ai.quota.notice.v1", "source": source, "id": self.id(), "time": time,
             "datacontenttype": "application/json", "data": data,

@@ -5,12 +5,11 @@
 
 use std::ops::Range;
 
-use redis::{Pipeline, Value};
+use redis::{Pipeline, Value, pipe};
 
 use crate::domain::calendar::{Month, TimeMs};
-use crate::domain::delta::Scope;
 use crate::domain::event::Output;
-use crate::domain::ids::{OutputId, OutputKind};
+use crate::domain::ids::{OutputId, OutputKind, TenantId, UserId};
 
 use super::redis_reader::{RedisReader, parse};
 use super::reply::damaged;
@@ -22,11 +21,14 @@ pub(super) struct Newest {
     outputs: Vec<SavedOutput>,
 }
 
+/// Whose outputs.
+type Owner<'a> = (&'a TenantId, &'a UserId);
+
 impl RedisReader {
-    /// Asks for the newest of each kind; nothing of a tenant, whose outputs are counted in its index.
-    pub(super) fn ask_newest(&self, ask: &mut Pipeline, scope: &Scope, kinds: &[OutputKind]) {
+    /// Asks for the newest of each kind.
+    pub(super) fn ask_newest(&self, ask: &mut Pipeline, (tenant, user): Owner<'_>, kinds: &[OutputKind]) {
         for kind in kinds {
-            let Some(key) = self.saved(scope, kind) else { return };
+            let key = self.keyspace.saved(tenant, user, kind);
             ask.cmd("ZREVRANGE").arg(key).arg(0).arg(RECENT_OUTPUTS - 1).arg("WITHSCORES");
         }
     }
@@ -35,11 +37,11 @@ impl RedisReader {
     pub(super) fn read_newest(
         &self,
         next: &mut impl FnMut() -> Value,
-        scope: &Scope,
+        (tenant, user): Owner<'_>,
         kinds: Vec<OutputKind>,
     ) -> Result<Vec<Newest>, StoreError> {
         let newest = |kind: OutputKind| {
-            let key = || self.saved(scope, &kind).unwrap_or_default();
+            let key = || self.keyspace.saved(tenant, user, &kind);
             let outputs = parse::<Vec<(String, String)>>(next(), key)?.into_iter().map(|(id, created)| {
                 let id = OutputId::new(&id).map_err(|_| damaged(&key(), &id, "an id"))?;
                 let created = created.parse().map(TimeMs).map_err(|_| damaged(&key(), "a score", &created))?;
@@ -48,30 +50,29 @@ impl RedisReader {
             let outputs = outputs.collect::<Result<_, StoreError>>()?;
             Ok(Newest { kind, outputs })
         };
-        if scope.user.is_none() { Ok(Vec::new()) } else { kinds.into_iter().map(newest).collect() }
+        kinds.into_iter().map(newest).collect()
     }
 
-    /// Asks how many there are of each kind of which the newest may not be all.
-    pub(super) fn ask_counts(&self, ask: &mut Pipeline, scope: &Scope, newest: &[Newest], month: Month) {
-        let Range { start, end } = times(month);
-        for kind in newest.iter().filter(|newest| newest.may_be_more()).map(|newest| &newest.kind) {
-            let Some(key) = self.saved(scope, kind) else { return };
-            ask.cmd("ZCARD").arg(&key).cmd("ZCOUNT").arg(&key).arg(start).arg(format!("({end}"));
-        }
-    }
-
-    /// Reads what [`Self::ask_counts`] asked for, and puts all that was read into `usage`.
-    pub(super) fn put_outputs(
+    /// Adds the outputs to what is known of their owner. How many there are of a kind is asked for where the newest may
+    /// not be all.
+    pub(super) async fn add_outputs(
         &self,
         usage: &mut Usage,
-        next: &mut impl FnMut() -> Value,
-        scope: &Scope,
+        (tenant, user): Owner<'_>,
         newest: Vec<Newest>,
         month: Month,
     ) -> Result<(), StoreError> {
+        let Range { start, end } = times(month);
+        let mut ask = pipe();
+        for Newest { kind, .. } in newest.iter().filter(|newest| newest.may_be_more()) {
+            let key = self.keyspace.saved(tenant, user, kind);
+            ask.cmd("ZCARD").arg(&key).cmd("ZCOUNT").arg(&key).arg(start).arg(format!("({end}"));
+        }
+        let mut answers = self.pipeline(&ask).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
         for newest in newest {
             let count = if newest.may_be_more() {
-                let key = || self.saved(scope, &newest.kind).unwrap_or_default();
+                let key = || self.keyspace.saved(tenant, user, &newest.kind);
                 OutputCount { all_time: parse(next(), key)?, month: parse(next(), key)? }
             } else {
                 newest.count(month)
@@ -84,10 +85,6 @@ impl RedisReader {
         usage.recent.sort_by(|a, b| (b.created, &b.output).cmp(&(a.created, &a.output)));
         usage.recent.truncate(RECENT_OUTPUTS);
         Ok(())
-    }
-
-    fn saved(&self, scope: &Scope, kind: &OutputKind) -> Option<String> {
-        scope.user.as_ref().map(|user| self.keyspace.saved(&scope.tenant, user, kind))
     }
 }
 

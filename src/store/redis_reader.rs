@@ -12,19 +12,16 @@ use crate::domain::bucket::Bucket;
 use crate::domain::calendar::Month;
 use crate::domain::counters::{Counters, DayUsage, Mismatch, MonthSums, MonthUsage, Overflow};
 use crate::domain::delta::Scope;
-use crate::domain::ids::{Model, OutputKind, TenantId, UserId};
+use crate::domain::ids::{Model, TenantId, UserId};
 use crate::domain::quota::Assignments;
 
 use super::cells::{self, Damage};
 use super::freshness;
-use super::guesses::{Guesses, Parts};
+use super::guesses::Guesses;
 use super::keys::Keyspace;
 use super::link::Link;
-use super::outputs_reader::Newest;
-use super::quota_reader::spent;
 use super::reply::damaged;
-use super::saved_outputs::SavedCount;
-use super::{Freshness, OutputCount, QuotaFacts, Reader, Sort, StoreError, Usage, UserCursor, UsersPage, Whose};
+use super::{Freshness, QuotaFacts, Reader, Sort, StoreError, Usage, UserCursor, UsersPage};
 
 /// Users whose sums are fetched at a time: a round trip short enough for others to be served in between.
 const USERS_AT_A_TIME: usize = 500;
@@ -35,7 +32,7 @@ pub struct RedisReader {
     pub(super) keyspace: Keyspace,
     /// The topics that count: what Redis knows of others says nothing about freshness.
     pub(super) topics: Arc<[String]>,
-    guesses: Arc<Guesses>,
+    pub(super) guesses: Arc<Guesses>,
 }
 
 pub(super) type Hash = Vec<(String, String)>;
@@ -43,61 +40,6 @@ pub(super) type Hash = Vec<(String, String)>;
 impl RedisReader {
     pub fn new(link: Arc<Link>, keyspace: Keyspace, topics: &[String]) -> Self {
         Self { link, keyspace, topics: topics.into(), guesses: Arc::default() }
-    }
-
-    async fn read_usage(&self, scope: &Scope, month: Month) -> Result<Usage, StoreError> {
-        let guess = self.guesses.of(&scope.tenant);
-        let mut ask = self.ask_index(scope);
-        self.ask_parts(&mut ask, scope, &guess);
-        let mut answers = self.link.pipeline(&ask).await?.into_iter();
-        let mut next = || answers.next().unwrap_or(Value::Nil);
-        let TenantIndex { freshness, parts, counts, assigned } = self.read_index(&mut next, scope)?;
-        let mut found = self.read_parts(&mut next, scope, guess.clone())?;
-        if parts != guess {
-            let more = parts.without(&guess);
-            let mut ask = pipe();
-            self.ask_parts(&mut ask, scope, &more);
-            let mut answers = self.pipeline(&ask).await?.into_iter();
-            found.add(self.read_parts(&mut || answers.next().unwrap_or(Value::Nil), scope, more)?);
-            found.retain(&parts);
-            self.guesses.note(&scope.tenant, parts);
-        }
-
-        let mut usage = Usage { freshness, assigned, ..Usage::default() };
-        let mut absent = Vec::new();
-        for (each, sums) in found.months {
-            if each == month && scope.user.is_some() {
-                usage.days = spent(&sums);
-            }
-            if sums.usage.groups.is_empty() {
-                absent.push(each);
-            } else {
-                usage.months.insert(each, sums.usage);
-            }
-        }
-        self.refuse_if_crowded(scope, &absent).await?;
-        if scope.user.is_none() {
-            usage.outputs = net(&counts, month);
-            return Ok(usage);
-        }
-        let mut ask = pipe();
-        self.ask_counts(&mut ask, scope, &found.newest, month);
-        let mut answers = self.pipeline(&ask).await?.into_iter();
-        let mut next = || answers.next().unwrap_or(Value::Nil);
-        self.put_outputs(&mut usage, &mut next, scope, found.newest, month)?;
-        Ok(usage)
-    }
-
-    /// Asks for what stands in keys of their own.
-    fn ask_parts(&self, ask: &mut Pipeline, scope: &Scope, parts: &Parts) {
-        self.ask_months(ask, scope, &parts.months);
-        self.ask_newest(ask, scope, &parts.kinds);
-    }
-
-    fn read_parts(&self, next: &mut impl FnMut() -> Value, scope: &Scope, parts: Parts) -> Result<Found, StoreError> {
-        let months = parts.months.iter().map(|month| Ok((*month, read_month(next(), || self.key(scope, *month))?)));
-        let months = months.collect::<Result<_, StoreError>>()?;
-        Ok(Found { months, newest: self.read_newest(next, scope, parts.kinds)? })
     }
 
     /// A month is a text for a user, and a hash of cells for a tenant.
@@ -117,7 +59,7 @@ impl RedisReader {
     }
 
     /// A user without a month of their own may be one of those for whom there was no room.
-    async fn refuse_if_crowded(&self, scope: &Scope, absent: &[Month]) -> Result<(), StoreError> {
+    pub(super) async fn refuse_if_crowded(&self, scope: &Scope, absent: &[Month]) -> Result<(), StoreError> {
         if scope.user.as_ref().is_none_or(|user| *user == UserId::other()) {
             return Ok(());
         }
@@ -131,34 +73,6 @@ impl RedisReader {
             }
         }
         Ok(())
-    }
-
-    /// Asks what must be known of a tenant before its counters can be named; of a user what was assigned, too. The
-    /// state is the first of all: what is read after it is as fresh as it says, or fresher.
-    fn ask_index(&self, scope: &Scope) -> Pipeline {
-        let (tenant, user) = (&scope.tenant, scope.user.as_ref());
-        let mut ask = pipe();
-        ask.cmd("HGETALL").arg(self.keyspace.state(Bucket::of(tenant)));
-        ask.cmd("SMEMBERS").arg(self.keyspace.months(tenant));
-        ask.cmd("HGETALL").arg(self.keyspace.saved_counts(tenant));
-        if user.is_some() {
-            self.ask_assigned(&mut ask, tenant, user);
-        }
-        ask
-    }
-
-    fn read_index(&self, next: &mut impl FnMut() -> Value, scope: &Scope) -> Result<TenantIndex, StoreError> {
-        let tenant = &scope.tenant;
-        let freshness = self.read_freshness(next(), tenant)?;
-        let (months, counts) = (self.keyspace.months(tenant), self.keyspace.saved_counts(tenant));
-        let months = read_months(&parse::<Vec<String>>(next(), || months.clone())?, &months)?;
-        let counts = read_counts(&parse::<Hash>(next(), || counts.clone())?, &counts)?;
-        let assigned = match scope.user {
-            Some(_) => self.read_assigned(next(), tenant)?,
-            None => Whose::default(),
-        };
-        let parts = Parts { months, kinds: counts.keys().cloned().collect() };
-        Ok(TenantIndex { freshness, parts, counts, assigned })
     }
 
     async fn freshness(&self, tenant: &TenantId) -> Result<Freshness, StoreError> {
@@ -258,56 +172,9 @@ impl RedisReader {
         freshness::check_counting(&parse::<Hash>(answer, || state.clone())?, &state)
     }
 
-    async fn pipeline(&self, ask: &Pipeline) -> Result<Vec<Value>, StoreError> {
+    pub(super) async fn pipeline(&self, ask: &Pipeline) -> Result<Vec<Value>, StoreError> {
         if ask.is_empty() { Ok(Vec::new()) } else { self.link.pipeline(ask).await }
     }
-}
-
-struct TenantIndex {
-    freshness: Freshness,
-    parts: Parts,
-    counts: NetOutputs,
-    /// Nothing where no user was asked for.
-    assigned: Whose<Assignments>,
-}
-
-/// Net saved outputs by kind and month; the months of a kind that was only ever deleted are none.
-type NetOutputs = BTreeMap<OutputKind, BTreeMap<Month, i64>>;
-
-fn net(counts: &NetOutputs, month: Month) -> BTreeMap<OutputKind, OutputCount> {
-    let count = |months: &BTreeMap<Month, i64>| OutputCount {
-        month: months.get(&month).copied().unwrap_or(0),
-        all_time: months.values().sum(),
-    };
-    let counts = counts.iter().map(|(kind, months)| (kind.clone(), count(months)));
-    counts.filter(|(_, count)| count.all_time != 0).collect()
-}
-
-/// What was read of a scope.
-struct Found {
-    months: BTreeMap<Month, MonthSums>,
-    newest: Vec<Newest>,
-}
-
-impl Found {
-    fn add(&mut self, more: Self) {
-        self.months.extend(more.months);
-        self.newest.extend(more.newest);
-    }
-
-    fn retain(&mut self, parts: &Parts) {
-        self.months.retain(|month, _| parts.months.contains(month));
-        self.newest.retain(|newest| parts.kinds.contains(&newest.kind));
-    }
-}
-
-fn read_months(texts: &[String], key: &str) -> Result<Vec<Month>, StoreError> {
-    let months: Result<Vec<Month>, _> =
-        texts.iter().map(|text| text.parse().map_err(|_| damaged(key, text, "a month"))).collect();
-    months.map(|mut months| {
-        months.sort_unstable();
-        months
-    })
 }
 
 /// Reads a user's text or a tenant's cells.
@@ -324,24 +191,6 @@ pub(super) fn read_month(answer: Value, key: impl Fn() -> String) -> Result<Mont
         }
         text => cells::from_text(&parse::<String>(text, &key)?).map_err(corrupt),
     }
-}
-
-/// Net counts by month; the gross ones and `kinds` are for others.
-fn read_counts(hash: &Hash, key: &str) -> Result<NetOutputs, StoreError> {
-    let mut kinds = NetOutputs::new();
-    for (field, value) in hash {
-        let unknown = || damaged(key, field, value);
-        match SavedCount::read(field).ok_or_else(unknown)? {
-            SavedCount::Kinds => {}
-            SavedCount::Created(kind) | SavedCount::Deleted(kind) => {
-                kinds.entry(kind).or_default();
-            }
-            SavedCount::Net(kind, month) => {
-                kinds.entry(kind).or_default().insert(month, value.parse().map_err(|_| unknown())?);
-            }
-        }
-    }
-    Ok(kinds)
 }
 
 fn sort_value(sort: Sort, total: &Counters) -> i64 {

@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 
 use serde_json::json;
 
+use crate::domain::calendar::TimeMs;
 use crate::ingest::letter_log::LetterLog;
 use crate::ingest::letters::{Filter, Letter, Standing};
 
-use super::{Surveyed, printable, time};
+use super::{Surveyed, printable};
 
 /// Prints a line for each rejected record that passes the filter, and the sums.
 ///
@@ -49,7 +50,7 @@ pub(super) fn run(
 }
 
 fn line(letter: &Letter, standing: Standing) -> String {
-    let failed_at = letter.failed_at.map_or_else(|| "-".to_owned(), time);
+    let failed_at = letter.failed_at.map_or_else(|| "-".to_owned(), TimeMs::to_rfc3339);
     let (place, source) = (letter.place(), &letter.source);
     let (reason, message) = (printable(&letter.reason, &[]), printable(&letter.message, &[]));
     let times = if standing.letters > 1 { format!("(written {} times) ", standing.letters) } else { String::new() };
@@ -60,7 +61,7 @@ fn line(letter: &Letter, standing: Standing) -> String {
 fn object(letter: &Letter, standing: Standing) -> String {
     json!({
         "letter": letter.place().to_string(),
-        "failedAt": letter.failed_at.map(time),
+        "failedAt": letter.failed_at.map(TimeMs::to_rfc3339),
         "reason": letter.reason,
         "message": letter.message,
         "source": letter.source.to_string(),

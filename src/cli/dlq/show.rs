@@ -14,7 +14,7 @@ use crate::ingest::letters::{Entry, Letter, Place, Stamp, advice};
 use crate::ingest::record::Record;
 use crate::ops::clock;
 
-use super::{printable, replay, time};
+use super::{printable, replay};
 
 /// Prints a letter, or its bytes alone.
 ///
@@ -69,7 +69,7 @@ fn of_letter(config: &Config, letter: &Letter) -> String {
         Some(advice) => (advice.means, advice.then),
         None => ("not a reason that this version knows", "see the documentation of the version that wrote it"),
     };
-    let failed_at = letter.failed_at.map_or_else(|| "at a time that is not told".to_owned(), time);
+    let failed_at = letter.failed_at.map_or_else(|| "at a time that is not told".to_owned(), TimeMs::to_rfc3339);
     let fields = [
         ("letter", letter.place().to_string()),
         ("source", letter.source.to_string()),
@@ -84,7 +84,7 @@ fn of_letter(config: &Config, letter: &Letter) -> String {
 
 fn of_record(record: &Record) -> String {
     let key = record.key().map_or_else(|| "null".to_owned(), text);
-    let timestamp = record.timestamp().map_or_else(|| "none".to_owned(), time);
+    let timestamp = record.timestamp().map_or_else(|| "none".to_owned(), TimeMs::to_rfc3339);
     let mut all = lines([("key", key), ("timestamp", timestamp)].into_iter());
     for (name, value) in record.headers() {
         let value = value.map_or_else(|| "null".to_owned(), text);

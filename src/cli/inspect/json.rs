@@ -5,8 +5,6 @@ use serde_json::{Map, Value, json};
 use crate::store::inspect::{Cell, Damaged, Inspected, KeyName, Listed, Listing, Table};
 use crate::store::keys::tag;
 
-use super::text::time;
-
 pub(super) fn key(inspected: &Inspected) -> Value {
     let Inspected { name, key, field, entries, bytes, tables, damaged, more } = inspected;
     let mut all = named(name);
@@ -65,7 +63,7 @@ fn value(cell: &Cell) -> Value {
         Cell::Text(text) => json!(text),
         Cell::Count(count) => json!(count),
         Cell::Dollars(amount) => json!(amount.to_dollars()),
-        Cell::Time(at) => json!(time(*at)),
+        Cell::Time(at) => json!(at.to_rfc3339()),
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use chrono::SecondsFormat;
-
 use crate::cli::table::table;
-use crate::domain::calendar::TimeMs;
 use crate::store::inspect::{Cell, Damaged, Inspected, Listed, Listing, Table};
 use crate::store::keys::tag;
 
@@ -78,7 +75,7 @@ fn shown(cell: &Cell) -> String {
         Cell::Text(text) => printable(text),
         Cell::Count(count) => count.to_string(),
         Cell::Dollars(amount) => amount.to_dollars(),
-        Cell::Time(at) => time(*at),
+        Cell::Time(at) => at.to_rfc3339(),
     }
 }
 
@@ -86,10 +83,6 @@ fn shown(cell: &Cell) -> String {
 fn printable(text: &str) -> String {
     let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(one).collect()
-}
-
-pub(super) fn time(at: TimeMs) -> String {
-    at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// `tokensIn` as `tokens in`.

@@ -50,7 +50,7 @@ impl Publisher {
     /// # Errors
     /// A sentence that says why the broker did not acknowledge it.
     pub async fn dead_letter(&self, notice: &Pending, why: &str, attempts: u32, now: TimeMs) -> Result<(), String> {
-        let failed_at = now.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let failed_at = now.to_rfc3339();
         let attempts = attempts.to_string();
         let ours = [
             (header::TOPIC, self.topic.as_str()),

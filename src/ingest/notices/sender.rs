@@ -30,7 +30,7 @@ pub struct Pace {
     /// Between two looks where nothing was to be done or nothing could be: from the first to the last, doubling.
     pub look: (Duration, Duration),
     /// From a look at the outboxes that had something sent to Kafka until the next: it asks every bucket, and what is
-    /// noted meanwhile goes together.
+    /// noted meanwhile goes together. The webhook has more to do only after that, and its answers set its pace.
     pub rest: Duration,
     /// A bucket is another worker's once its lease is over: longer than a turn takes, be it of time-outs alone.
     pub topic_lease: Duration,
