@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::store::call::MOST_EVENTS;
-
 /// Bounds on what the worker holds and how long it waits.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -52,8 +50,8 @@ impl Limits {
         backlog_age: Duration::from_millis(500),
         backlog: 8192,
         held_bytes: 80 << 20,
-        // As many as the script takes.
-        call_events: MOST_EVENTS,
+        // As many as the script takes; of more the store says that it is too large, and the span is halved.
+        call_events: 4000,
         calls_at_once: 16,
         beat: Duration::from_secs(2),
         probe: Duration::from_secs(1),
