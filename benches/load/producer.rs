@@ -45,9 +45,14 @@ impl Producer {
         }
     }
 
-    /// Takes acknowledgements that are there.
+    /// Takes all acknowledgements that are there. One poll takes those of one batch alone; what is left fills the queue
+    /// until nothing more can be sent.
     pub(crate) fn poll(&self) {
-        self.inner.poll(Duration::ZERO);
+        let mut before = i32::MAX;
+        while self.inner.in_flight_count() < before {
+            before = self.inner.in_flight_count();
+            self.inner.poll(Duration::ZERO);
+        }
     }
 
     /// Until all is acknowledged.
