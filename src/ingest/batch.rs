@@ -15,7 +15,7 @@ use crate::pricing::Table;
 use super::decode::{Reason, Reject};
 use super::limits::Limits;
 use super::record::Record;
-use super::turn::{Leaves, TURNS, Turn};
+use super::turn::{TURNS, Turn, Turns};
 
 /// An event on its way into the counters, with the record that it came in.
 #[derive(Debug, Clone)]
@@ -115,17 +115,17 @@ impl Batch {
 
     /// Takes out what leaves: the events of the buckets whose turn it is, and all that belongs to no bucket, so that no
     /// watermark passes a dead letter that was not sent.
-    pub fn leave(&mut self, leaves: Leaves) -> Self {
+    pub fn leave(&mut self, leaves: Turns) -> Self {
         let mut left = Self {
             rejects: std::mem::take(&mut self.rejects),
             again: std::mem::take(&mut self.again),
             apart: std::mem::take(&mut self.apart),
             ..Self::default()
         };
-        for bucket in Bucket::all().filter(|bucket| leaves.takes(Turn::of(*bucket))) {
+        for bucket in Bucket::all().filter(|bucket| leaves.has(Turn::of(*bucket))) {
             left.events[bucket.index()] = std::mem::take(&mut self.events[bucket.index()]);
         }
-        for turn in Turn::all().filter(|turn| leaves.takes(*turn)) {
+        for turn in Turn::all().filter(|turn| leaves.has(*turn)) {
             left.turns[turn.index()] = std::mem::take(&mut self.turns[turn.index()]);
         }
         left

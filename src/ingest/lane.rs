@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::limits::Limits;
 use super::rated::owed::Owed;
 use super::record::Record;
-use super::turn::{Leaves, TURNS, Turn};
+use super::turn::{TURNS, Turn, Turns};
 
 /// What became of a record that was taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,8 @@ pub struct Lane {
     /// what it reads again is of that time, and so is what a reader may be told of it.
     log_time: TimeMs,
     pub waiting: Batch,
-    pub in_flight: bool,
+    /// Turns whose batches are on their way.
+    flying: Turns,
     /// By turn.
     last_beats: [Option<Instant>; TURNS],
     last_progress: Instant,
@@ -104,7 +105,7 @@ impl Lane {
             read: least,
             fetched: least.next(),
             waiting: Batch::default(),
-            in_flight: false,
+            flying: Turns::default(),
             last_beats: [None; TURNS],
             last_progress: now,
             end: None,
@@ -225,7 +226,17 @@ impl Lane {
     }
 
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && !self.in_flight
+        self.waiting.is_empty() && !self.is_flying()
+    }
+
+    pub fn is_flying(&self) -> bool {
+        !self.flying.are_none()
+    }
+
+    /// Whether these turns may leave: one batch of a bucket at a time. Where what must come before the counting can fail,
+    /// all of them leave, so that no watermark passes it meanwhile.
+    pub fn may_depart(&self, leaves: Turns) -> bool {
+        if self.waiting.may_be_held_up() { !self.is_flying() } else { !self.flying.meet(leaves) }
     }
 
     fn least_stored(&self) -> Offset {
@@ -266,10 +277,10 @@ impl Lane {
         self.end.is_some_and(|end| end.0 - self.taken().0 > limits.backlog)
     }
 
-    /// When the buckets of a turn must depart, if nothing else comes and an event may wait for `age`; none while a batch
-    /// is in flight.
+    /// When the buckets of a turn must depart, if nothing else comes and an event may wait for `age`; none while they may
+    /// not.
     pub fn due_at(&self, turn: Turn, now: Instant, limits: &Limits, age: Duration) -> Option<Instant> {
-        if self.in_flight {
+        if !self.may_depart(turn.into()) {
             return None;
         }
         let beat = self.last_beats[turn.index()].map_or(now, |last| last + limits.beat);
@@ -283,11 +294,13 @@ impl Lane {
         self.last_beats[turn.index()].is_none_or(|last| now.saturating_duration_since(last) >= limits.beat)
     }
 
-    /// Sends off what waits of the buckets whose turn it is. At a beat every one of them moves along.
-    pub fn depart(&mut self, leaves: Leaves, now: Instant, beat: bool) -> Leaving {
-        assert!(!self.in_flight, "one batch of a partition at a time");
+    /// Sends off what waits of the buckets whose turn it is, or of all of them where something may be held up. At a beat
+    /// every one of them moves along.
+    pub fn depart(&mut self, leaves: Turns, now: Instant, beat: bool) -> Leaving {
+        assert!(self.may_depart(leaves), "one batch of a bucket at a time");
+        let leaves = if self.waiting.may_be_held_up() { Turns::ALL } else { leaves };
         if beat {
-            Turn::all().filter(|turn| leaves.takes(*turn)).for_each(|turn| self.last_beats[turn.index()] = Some(now));
+            Turn::all().filter(|turn| leaves.has(*turn)).for_each(|turn| self.last_beats[turn.index()] = Some(now));
         }
         let batch = self.waiting.leave(leaves);
         // While a bucket that is behind is counted again, the others wait where they are: a watermark never goes back.
@@ -295,17 +308,17 @@ impl Lane {
             |bucket: &Bucket| self.stored[bucket.index()].is_some_and(|stored| stored.next() > self.read.next());
         // One that owes records to the rated topic waits until they have come by: moving would settle the debt.
         let is_held = |bucket: &Bucket| is_ahead(bucket) || self.owed.holds(*bucket);
-        let beats = |bucket: &Bucket| beat && leaves.takes(Turn::of(*bucket)) && !is_held(bucket);
+        let beats = |bucket: &Bucket| beat && leaves.has(Turn::of(*bucket)) && !is_held(bucket);
         let moves = |bucket: &Bucket| beats(bucket) || !batch.events[bucket.index()].is_empty();
         let buckets = Bucket::all().filter(moves).map(|bucket| (bucket, self.stored[bucket.index()])).collect();
-        self.in_flight = true;
+        self.flying.add(leaves);
         Leaving { partition: self.partition.clone(), batch, to: self.read, log_time: self.log_time, buckets }
     }
 
     /// Notes where the buckets of a departure stand now.
-    pub fn land(&mut self, landed: &[Landed], now: Instant) {
-        assert!(self.in_flight, "only what departed lands");
-        self.in_flight = false;
+    pub fn land(&mut self, leaves: Turns, landed: &[Landed], now: Instant) {
+        assert!(self.flying.meet(leaves), "only what departed lands");
+        self.flying.remove(leaves);
         for Landed { bucket, at } in landed {
             if self.stored[bucket.index()] != Some(*at) {
                 self.last_progress = now;

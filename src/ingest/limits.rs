@@ -20,7 +20,9 @@ pub struct Limits {
     pub held_bytes: usize,
     /// Events in one call of the script, which keeps Redis from all others meanwhile.
     pub call_events: usize,
-    /// Calls of one batch that are under way at once.
+    /// Convoys that are under way at once. While one waits for the store, another one can be added up.
+    pub convoys_at_once: usize,
+    /// Calls of one convoy that are under way at once.
     pub calls_at_once: usize,
     /// Every bucket's watermark moves at least this often, also when it has no events.
     pub beat: Duration,
@@ -52,6 +54,7 @@ impl Limits {
         held_bytes: 80 << 20,
         // As many as the script takes; of more the store says that it is too large, and the span is halved.
         call_events: 4000,
+        convoys_at_once: 2,
         calls_at_once: 16,
         beat: Duration::from_secs(2),
         probe: Duration::from_secs(1),

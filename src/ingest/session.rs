@@ -30,7 +30,7 @@ use super::probe::{self, Ends};
 use super::record::{Chunk, Record};
 use super::source::{Source, SourceEvent};
 use super::start::start;
-use super::turn::Leaves;
+use super::turn::{Turn, Turns};
 use super::worker::Worker;
 use look_back::Looked;
 
@@ -44,6 +44,9 @@ const PROBES_PER_CHECK: u32 = 10;
 /// Batches that were seen to their end.
 struct Job {
     partitions: Vec<TopicPartition>,
+    leaves: Turns,
+    /// Of its records.
+    bytes: usize,
     /// Whether they were those of all lanes that could go together.
     convoy: bool,
     landed: Result<Landing, Failure>,
@@ -63,11 +66,12 @@ pub(super) struct Session<'w, L, D> {
     worker: &'w Worker<L, D>,
     source: Source,
     lanes: BTreeMap<TopicPartition, Lane>,
-    /// Batches on their way, with the bytes that each holds.
+    /// Batches on their way.
     jobs: JoinSet<Job>,
     /// How many of them are convoys.
     convoys: usize,
-    in_flight_bytes: BTreeMap<TopicPartition, usize>,
+    /// Record bytes that they hold.
+    in_flight_bytes: usize,
     /// By bucket: seen ids that its next call may drop.
     expire: BTreeMap<Bucket, Expired>,
     probe: JoinSet<Probed>,
@@ -96,7 +100,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             lanes: BTreeMap::new(),
             jobs: JoinSet::new(),
             convoys: 0,
-            in_flight_bytes: BTreeMap::new(),
+            in_flight_bytes: 0,
             expire: BTreeMap::new(),
             probe: JoinSet::new(),
             probes: 0,
@@ -261,10 +265,10 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         loop {
             let now = clock::instant();
             let (later, ready) =
-                last_flush.into_iter().partition(|at| self.lanes.get(at).is_some_and(|lane| lane.in_flight));
+                last_flush.into_iter().partition(|at| self.lanes.get(at).is_some_and(|lane| lane.is_flying()));
             last_flush = later;
-            self.depart(ready, Leaves::All, now, true);
-            let busy = |partition: &TopicPartition| self.lanes.get(partition).is_some_and(|lane| lane.in_flight);
+            self.depart(ready, Turns::ALL, now, true);
+            let busy = |partition: &TopicPartition| self.lanes.get(partition).is_some_and(|lane| lane.is_flying());
             if !partitions.iter().any(busy) {
                 return Ok(());
             }
@@ -301,13 +305,14 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
 
     fn held_bytes(&self) -> usize {
         let waiting: usize = self.lanes.values().map(|lane| lane.waiting.bytes()).sum();
-        waiting + self.in_flight_bytes.values().sum::<usize>()
+        waiting + self.in_flight_bytes
     }
 
     /// Whether reading must wait for a flush to end.
     fn is_full(&self) -> bool {
         let limits = &self.worker.tools.limits;
-        let overfull = |lane: &Lane| !self.may_depart(lane) && lane.waiting.is_full(limits);
+        let stays = |lane: &Lane| !Turn::all().any(|turn| self.may_depart(lane, turn));
+        let overfull = |lane: &Lane| stays(lane) && lane.waiting.is_full(limits);
         self.held_bytes() >= limits.held_bytes || self.lanes.values().any(overfull)
     }
 

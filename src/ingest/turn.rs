@@ -25,19 +25,40 @@ impl Turn {
     }
 }
 
-/// Whose turn it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leaves {
-    One(Turn),
+/// A set of turns: whose turn it is, or who is on the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turns([bool; TURNS]);
+
+impl Turns {
     /// What waits for itself alone, and what is let go of.
-    All,
+    pub const ALL: Self = Self([true; TURNS]);
+
+    pub fn are_none(self) -> bool {
+        !self.0.contains(&true)
+    }
+
+    pub fn has(self, turn: Turn) -> bool {
+        self.0[turn.index()]
+    }
+
+    /// Whether some turn is in both.
+    pub fn meet(self, others: Self) -> bool {
+        Turn::all().any(|turn| self.has(turn) && others.has(turn))
+    }
+
+    pub fn add(&mut self, others: Self) {
+        Turn::all().filter(|turn| others.has(*turn)).for_each(|turn| self.0[turn.index()] = true);
+    }
+
+    pub fn remove(&mut self, others: Self) {
+        Turn::all().filter(|turn| others.has(*turn)).for_each(|turn| self.0[turn.index()] = false);
+    }
 }
 
-impl Leaves {
-    pub fn takes(self, turn: Turn) -> bool {
-        match self {
-            Self::One(one) => one == turn,
-            Self::All => true,
-        }
+impl From<Turn> for Turns {
+    fn from(turn: Turn) -> Self {
+        let mut turns = Self::default();
+        turns.0[turn.index()] = true;
+        turns
     }
 }

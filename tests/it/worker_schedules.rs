@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::ids::TenantId;
@@ -25,7 +25,7 @@ use indelible::ingest::rated::{Audit, RatedTopic};
 use indelible::ingest::record::{Chunk, Record};
 use indelible::ingest::start::{LogFacts, start};
 use indelible::ingest::trouble::Trouble;
-use indelible::ingest::turn::{Leaves, TURNS, Turn};
+use indelible::ingest::turn::{TURNS, Turn, Turns};
 use indelible::ops::metrics::Metrics;
 use indelible::pricing::Table;
 use indelible::store::cells;
@@ -326,7 +326,14 @@ impl World {
 
     /// Reads a chunk of a partition and, mostly, sees what waits to its end; false if the worker died meanwhile.
     async fn work(&mut self, worker: usize, partition: usize, flush: bool) -> Result<bool, Failure> {
-        let Some((lane, next)) = self.lanes[worker].get_mut(&partition) else { return Ok(true) };
+        self.read(worker, partition)?;
+        let beat = self.rng.random_bool(0.3);
+        let leaves = if self.rng.random_bool(0.3) { Turns::ALL } else { self.turn().into() };
+        if flush { self.depart(worker, partition, leaves, beat).await } else { Ok(true) }
+    }
+
+    fn read(&mut self, worker: usize, partition: usize) -> Result<(), Failure> {
+        let Some((lane, next)) = self.lanes[worker].get_mut(&partition) else { return Ok(()) };
         let log = &self.logs[partition];
         let to = (*next + self.rng.random_range(0..12)).min(log.len());
         let mut chunk = Chunk::default();
@@ -339,40 +346,67 @@ impl World {
         for record in Record::all(&Arc::new(chunk)) {
             lane.take(record, &BOUNDS, (Instant::now(), TimeMs(NOW_MS + 1_000)))?;
         }
-        let beat = self.rng.random_bool(0.3);
-        let turn = Turn::all().nth(self.rng.random_range(0..TURNS)).expect("a turn");
-        let leaves = if self.rng.random_bool(0.3) { Leaves::All } else { Leaves::One(turn) };
-        if flush { self.depart(worker, partition, leaves, beat).await } else { Ok(true) }
+        Ok(())
     }
 
-    /// Sends off what waits of a partition, and now and then of the others with it.
-    async fn depart(&mut self, worker: usize, partition: usize, leaves: Leaves, beat: bool) -> Result<bool, Failure> {
-        let together = self.rng.random_bool(0.5);
-        let (tools, lanes) = (&self.tools[worker], &mut self.lanes[worker]);
-        if !lanes.contains_key(&partition) {
-            return Ok(true);
+    /// Mostly one that some events wait for.
+    fn turn(&mut self) -> Turn {
+        let tenant = TenantId::new(TENANTS[self.rng.random_range(0..3)]).expect("an id");
+        let any = Turn::all().nth(self.rng.random_range(0..TURNS)).expect("a turn");
+        if self.rng.random_bool(0.8) { Turn::of(Bucket::of(&tenant)) } else { any }
+    }
+
+    /// Sends off what waits of a partition, and now and then of the others with it; and now and then another turn, with
+    /// what has come since, before the first has landed.
+    async fn depart(&mut self, worker: usize, partition: usize, leaves: Turns, beat: bool) -> Result<bool, Failure> {
+        let mut convoys = vec![self.leave(worker, partition, leaves, beat)];
+        if self.rng.random_bool(0.5) {
+            self.read(worker, partition)?;
+            let (leaves, beat) = (self.turn().into(), self.rng.random_bool(0.3));
+            convoys.push(self.leave(worker, partition, leaves, beat));
         }
-        let leaving = lanes.iter_mut().filter(|(at, _)| together || **at == partition);
-        let leaving = leaving.map(|(_, (lane, _))| lane.depart(leaves, Instant::now(), beat)).collect();
-        let departure = Departure { lanes: leaving, partitions: PARTITIONS, tidies: beat, expire: BTreeMap::new() };
+        let (gone, convoys): (Vec<_>, Vec<_>) = convoys.into_iter().unzip();
+        let tools = &self.tools[worker];
         let landed = tokio::select! {
             biased;
             () = self.crash.notified() => return Ok(false),
-            landed = tools.run(departure) => landed,
+            landed = try_join_all(convoys.into_iter().map(|convoy| tools.run(convoy))) => landed,
         };
-        let gone = lanes.iter_mut().filter(|(_, (lane, _))| lane.in_flight);
-        let Landing { lanes: landed, .. } = match landed {
-            Ok(landing) => landing,
+        let lanes = &mut self.lanes[worker];
+        let landed = match landed {
+            Ok(landed) => landed,
             Err(failure) => {
                 // The session ends, and with it all that it knows.
-                self.forgotten = gone.map(|(at, _)| *at).collect();
+                self.forgotten = lanes.iter().filter(|(_, (lane, _))| lane.is_flying()).map(|(at, _)| *at).collect();
                 return Err(failure);
             }
         };
-        gone.for_each(|(partition, (lane, _))| {
-            lane.land(landed.get(&at(*partition)).map_or(&[], Vec::as_slice), Instant::now());
-        });
+        for (gone, Landing { lanes: landed, .. }) in gone.into_iter().zip(landed) {
+            for (partition, leaves) in gone {
+                let (lane, _) = lanes.get_mut(&partition).expect("it departed");
+                lane.land(leaves, landed.get(&at(partition)).map_or(&[], Vec::as_slice), Instant::now());
+            }
+        }
         Ok(true)
+    }
+
+    /// What goes of which partitions.
+    fn leave(
+        &mut self,
+        worker: usize,
+        partition: usize,
+        leaves: Turns,
+        beat: bool,
+    ) -> (Vec<(usize, Turns)>, Departure) {
+        let together = self.rng.random_bool(0.5);
+        let (mut gone, mut leaving) = (Vec::new(), Vec::new());
+        for (at, (lane, _)) in &mut self.lanes[worker] {
+            if (together || *at == partition) && lane.may_depart(leaves) {
+                gone.push((*at, if lane.waiting.may_be_held_up() { Turns::ALL } else { leaves }));
+                leaving.push(lane.depart(leaves, Instant::now(), beat));
+            }
+        }
+        (gone, Departure { lanes: leaving, partitions: PARTITIONS, tidies: beat, expire: BTreeMap::new() })
     }
 
     /// One bucket, or all of them, goes back to what it once was.
@@ -410,7 +444,7 @@ impl World {
             // It comes before any record does.
             while self.store.standing(&at(partition)).await.expect("an answer").watermarks.contains(&None) {
                 self.open(0, partition).await;
-                if !self.depart(0, partition, Leaves::All, true).await.expect("nobody else") {
+                if !self.depart(0, partition, Turns::ALL, true).await.expect("nobody else") {
                     self.restart(0).await;
                 }
             }

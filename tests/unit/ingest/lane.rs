@@ -50,14 +50,14 @@ fn while_one_bucket_is_counted_again_the_others_stay_where_they_are() {
     let behind = bucket("globex");
     assert_ne!(behind, bucket("acme"));
     let mut lane = lane(behind);
-    let beat = lane.depart(Leaves::All, clock::instant(), true);
+    let beat = lane.depart(Turns::ALL, clock::instant(), true);
     assert_eq!(beat.buckets.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>(), [behind]);
-    lane.land(&[Landed { bucket: behind, at: beat.to }], clock::instant());
+    lane.land(Turns::ALL, &[Landed { bucket: behind, at: beat.to }], clock::instant());
     for offset in 0..=4 {
         let taken = take(&mut lane, offset, if offset == 4 { "acme" } else { "globex" });
         assert_eq!(taken, if offset == 4 { Taken::Passed } else { Taken::Waiting });
     }
-    let beat = lane.depart(Leaves::All, clock::instant(), true);
+    let beat = lane.depart(Turns::ALL, clock::instant(), true);
     assert_eq!((beat.buckets.len(), beat.to.next()), (usize::from(BUCKETS), Offset(5)), "it has caught up");
 }
 
@@ -68,7 +68,7 @@ fn what_is_counted_again_is_of_the_log_time_that_it_was_and_no_id_is_of_an_earli
     (1..4).for_each(|offset| assert_eq!(take(&mut lane, offset, "acme"), Taken::Passed));
     take(&mut lane, 4, "acme");
     take(&mut lane, 5, "acme");
-    let departure = lane.depart(Leaves::All, clock::instant(), true);
+    let departure = lane.depart(Turns::ALL, clock::instant(), true);
     let at = |tenant: &str| departure.batch.events[bucket(tenant).index()][0].counted().log_time;
     assert_eq!(at("globex"), TimeMs(START_MS));
     assert_eq!(at("acme"), TimeMs(START_MS + 2 * DAY_MS));
@@ -96,7 +96,7 @@ fn a_lane_says_how_long_it_has_been_without_answer_leader_and_records() {
 }
 
 #[test]
-fn a_turn_takes_its_buckets_and_every_dead_letter_and_the_others_wait_on() {
+fn a_turn_takes_its_buckets_and_another_may_follow_before_it_lands() {
     let (first, second) = (bucket("globex"), bucket("acme"));
     let (turn, other) = (Turn::of(first), Turn::of(second));
     assert_ne!(turn, other);
@@ -104,28 +104,53 @@ fn a_turn_takes_its_buckets_and_every_dead_letter_and_the_others_wait_on() {
     take(&mut lane, 4, "acme");
     take(&mut lane, 5, "globex");
     take(&mut lane, 6, "acme");
+    let size = lane.waiting.bytes();
+
+    let leaving = lane.depart(turn.into(), start, false);
+    assert_eq!(leaving.buckets, [(first, Some(Position::START))]);
+    assert_eq!(leaving.to.next(), Offset(7));
+    assert_eq!(leaving.batch.bytes() + lane.waiting.bytes(), size);
+    assert!(lane.waiting.waits_for(other) && !lane.waiting.waits_for(turn));
+    // What comes meanwhile goes with the others.
+    take(&mut lane, 7, "acme");
+    take(&mut lane, 8, "globex");
+    assert_eq!(
+        (lane.may_depart(turn.into()), lane.may_depart(Turns::ALL)),
+        (false, false),
+        "one batch of a bucket at a time"
+    );
+    let second_leaving = lane.depart(other.into(), start, false);
+    let offsets = second_leaving.batch.events[second.index()].iter().map(|accepted| accepted.offset().0);
+    assert_eq!(offsets.collect::<Vec<_>>(), [6, 7]);
+    lane.land(other.into(), &[Landed { bucket: second, at: second_leaving.to }], start);
+    assert_eq!(lane.committable(), Some(Offset(0)), "the first has not landed");
+    lane.land(turn.into(), &[Landed { bucket: first, at: leaving.to }], start);
+    assert!(!lane.is_flying() && lane.may_depart(turn.into()));
+    assert_eq!(lane.committable(), Some(Offset(5)), "where the buckets stand that have moved nowhere");
+}
+
+#[test]
+fn a_dead_letter_leaves_when_nothing_else_is_on_its_way_and_nothing_else_leaves_before_it_lands() {
+    let (first, second) = (bucket("globex"), bucket("acme"));
+    let (turn, other) = (Turn::of(first), Turn::of(second));
+    let (mut lane, start) = (lane(first), clock::instant());
+    take(&mut lane, 4, "acme");
+    take(&mut lane, 5, "globex");
+    let leaving = lane.depart(turn.into(), start, false);
+    take(&mut lane, 6, "acme");
     let mut chunk = Chunk::default();
     chunk.push(("t", 0), Offset(7), None, None, Some(b"no event"), std::iter::empty());
     let bad = Record::all(&Arc::new(chunk)).next().expect("a record");
     lane.take(bad, &BOUNDS, (start, TimeMs(START_MS))).expect("the log is the same");
-    let size = lane.waiting.bytes();
+    assert!(!lane.may_depart(other.into()), "its watermark would pass the letter");
+    lane.land(turn.into(), &[Landed { bucket: first, at: leaving.to }], start);
 
-    let leaving = lane.depart(Leaves::One(turn), start, false);
-    assert_eq!(leaving.buckets, [(first, Some(Position::START))]);
-    assert_eq!(
-        (leaving.to.next(), leaving.batch.rejects.len()),
-        (Offset(8), 1),
-        "its letter goes before any watermark"
-    );
-    assert_eq!(leaving.batch.bytes() + lane.waiting.bytes(), size);
-    assert!(lane.waiting.waits_for(other) && !lane.waiting.waits_for(turn) && !lane.waiting.may_be_held_up());
-    lane.land(&[Landed { bucket: first, at: leaving.to }], start);
-    // What comes meanwhile goes with them.
-    take(&mut lane, 8, "acme");
-    let leaving = lane.depart(Leaves::One(other), start, false);
-    let offsets = leaving.batch.events[second.index()].iter().map(|accepted| accepted.offset().0);
-    assert_eq!(offsets.collect::<Vec<_>>(), [6, 8]);
-    assert!(lane.waiting.is_empty());
+    let leaving = lane.depart(other.into(), start, false);
+    assert_eq!((leaving.batch.rejects.len(), leaving.to.next()), (1, Offset(8)));
+    take(&mut lane, 8, "globex");
+    assert!(!Turn::all().any(|turn| lane.may_depart(turn.into())), "the letter may not have arrived");
+    lane.land(Turns::ALL, &[Landed { bucket: second, at: leaving.to }], start);
+    assert!(lane.may_depart(turn.into()));
 }
 
 #[test]
@@ -134,13 +159,17 @@ fn every_turn_has_a_beat_of_its_own() {
     let (limits, turns) = (Limits::STANDARD, Turn::all().collect::<Vec<_>>());
     let due = |lane: &Lane, turn| lane.due_at(turn, start, &limits, limits.batch_age).map(|at| at - start);
     assert_eq!(due(&lane, turns[1]), Some(Duration::ZERO), "nothing was moved along yet");
-    let leaving = lane.depart(Leaves::One(turns[1]), start, true);
+    let leaving = lane.depart(turns[1].into(), start, true);
     assert!(leaving.buckets.iter().all(|(bucket, _)| Turn::of(*bucket) == turns[1]));
-    assert_eq!(due(&lane, turns[0]), None, "a batch is on its way");
-    lane.land(&[], start);
+    assert_eq!(
+        (due(&lane, turns[0]), due(&lane, turns[1])),
+        (Some(Duration::ZERO), None),
+        "a batch of one is on its way"
+    );
+    lane.land(turns[1].into(), &[], start);
     assert_eq!((due(&lane, turns[0]), due(&lane, turns[1])), (Some(Duration::ZERO), Some(limits.beat)));
-    lane.depart(Leaves::All, start, true);
-    lane.land(&[], start);
+    lane.depart(Turns::ALL, start, true);
+    lane.land(Turns::ALL, &[], start);
     assert!(turns.iter().all(|turn| due(&lane, *turn) == Some(limits.beat)));
     // An event waits for others, and not for the beat.
     take(&mut lane, 4, "acme");
