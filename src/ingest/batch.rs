@@ -26,6 +26,17 @@ pub struct Accepted {
     /// What it costs, once its batch was rated.
     pub rated: Rated,
     pub seen: SeenId,
+    /// None for what is to be counted.
+    pub repeats: Option<Repeats>,
+}
+
+/// That an event was counted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeats {
+    /// The one that was counted had other content.
+    pub conflict: bool,
+    /// What this worker alone knows of is still to be held against the store.
+    pub sure: bool,
 }
 
 impl Accepted {

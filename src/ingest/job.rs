@@ -1,11 +1,10 @@
-//! Sees batches to their end: dead letters first, then every bucket's spans, each until its outcome is known.
+//! Sees batches to their end: dead letters first, then every bucket's calls (`calls.rs`).
 //!
 //! Never gives a batch up: what fails is tried again until it succeeds, until the watermark shows that the
 //! batch is no longer ours, or until the session is cancelled; Kafka still holds everything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
@@ -14,24 +13,22 @@ use tokio::sync::Notify;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
-use crate::domain::delta::Delta;
-use crate::domain::position::{Position, TopicPartition};
+use crate::domain::position::TopicPartition;
 use crate::domain::seen::Expired;
 use crate::ops::clock;
 use crate::ops::crash::{self, Point};
-use crate::ops::metrics::{Ending, Metrics};
+use crate::ops::metrics::Metrics;
 use crate::pricing::Table;
-use crate::store::{Capped, Flush, Ledger, Outcome, StoreError};
+use crate::store::{Ledger, StoreError};
 
-use super::batch::{Accepted, Rejected};
-use super::by_model::{by_model, mismatched, unpriced};
+use super::batch::Rejected;
+use super::calls::{Done, Target};
 use super::dead_letter::DeadLetters;
-use super::decode::{Reason, Reject};
 use super::failure::Failure;
 use super::lane::{Landed, Leaving};
 use super::limits::Limits;
 use super::rated::Audit;
-use super::span::{Aside, Known, Portion, Span};
+use super::span::Portion;
 use super::trouble::{Tries, Trouble};
 
 /// What all jobs of a worker share.
@@ -87,13 +84,13 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             self.write_again(std::mem::take(&mut lane.batch.again)).await?;
         }
         self.keep_prices(&prices).await?;
-        let landed: Vec<_> = stream::iter(self.calls(departure))
-            .map(|(target, spans)| self.bucket(target, spans, &prices))
+        let landed: Vec<_> = stream::iter(Self::buckets(departure))
+            .map(|(target, portions)| self.bucket(target, portions, &prices))
             .buffer_unordered(self.limits.calls_at_once)
             .try_collect()
             .await?;
         let mut landing = Landing::default();
-        for (bucket, at, expired) in landed {
+        for Done { bucket, at, expired } in landed {
             at.into_iter()
                 .for_each(|(partition, at)| landing.lanes.entry(partition).or_default().push(Landed { bucket, at }));
             landing.expired.extend(expired.map(|expired| (bucket, expired)));
@@ -112,8 +109,8 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         }
     }
 
-    /// Each bucket with its part of every lane, in calls.
-    fn calls(&self, departure: Departure) -> Vec<(Target, Vec<Span>)> {
+    /// Each bucket with its part of every lane.
+    fn buckets(departure: Departure) -> impl Iterator<Item = (Target, Vec<Portion>)> {
         let Departure { lanes, partitions, tidies, mut expire } = departure;
         let mut portions: BTreeMap<Bucket, Vec<Portion>> = BTreeMap::new();
         for Leaving { partition, mut batch, to, log_time, buckets } in lanes {
@@ -123,15 +120,12 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
                 portions.entry(bucket).or_default().push(portion);
             }
         }
-        let call = |(bucket, portions)| {
-            let target = Target { bucket, partitions, tidies, expire: expire.remove(&bucket) };
-            (target, Span::cut(portions, self.limits.call_events))
-        };
-        portions.into_iter().map(call).collect()
+        let mut target = move |bucket| Target { bucket, partitions, tidies, expire: expire.remove(&bucket) };
+        portions.into_iter().map(move |(bucket, portions)| (target(bucket), portions))
     }
 
     /// Sends one dead letter and does not return before the broker has it.
-    async fn dead_letter(&self, rejected: &Rejected) {
+    pub(super) async fn dead_letter(&self, rejected: &Rejected) {
         let mut tries = Tries::new(&self.trouble, &self.limits);
         while let Err(why) = self.send(rejected).await {
             self.metrics.dead_letter_failed();
@@ -162,101 +156,6 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         crash::cut_off(Point::BeforeLetterAck, sent, || std::future::ready(())).await
     }
 
-    /// Applies a bucket's spans in their order; one that is too large is halved. Where each partition stands then.
-    async fn bucket(
-        &self,
-        mut target: Target,
-        spans: Vec<Span>,
-        prices: &Table,
-    ) -> Result<(Bucket, BTreeMap<TopicPartition, Position>, Option<Expired>), Failure> {
-        let mut waiting: Vec<Span> = spans.into_iter().rev().collect();
-        let (mut at, mut expired) = (BTreeMap::new(), target.expire);
-        while let Some(span) = waiting.pop() {
-            let ends: Vec<_> = span.portions.iter().map(|portion| (portion.partition.clone(), portion.to)).collect();
-            match self.span(&target, span, prices).await? {
-                Flown::Landed { expired: left } => {
-                    at.extend(ends);
-                    if target.tidies {
-                        // Once a departure is enough.
-                        (target.tidies, target.expire, expired) = (false, None, left);
-                    }
-                }
-                Flown::TooLarge(span) if span.len() > 1 => waiting.extend(span.halve().into_iter().rev()),
-                Flown::TooLarge(span) => waiting.push(self.without_its_event(span).await),
-            }
-        }
-        Ok((target.bucket, at, expired))
-    }
-
-    /// The one event of a span that no counter can hold goes to the dead letters.
-    async fn without_its_event(&self, mut span: Span) -> Span {
-        for Accepted { record, .. } in span.portions.iter_mut().flat_map(|portion| portion.events.drain(..)) {
-            let detail = "adding this event would take a sum beyond 64 bits";
-            let reject = Reject { reason: Reason::CounterOverflow, detail: detail.to_owned() };
-            self.dead_letter(&Rejected { record, reject }).await;
-        }
-        span
-    }
-
-    /// One span until its outcome is known.
-    async fn span(&self, target: &Target, mut span: Span, prices: &Table) -> Result<Flown, Failure> {
-        let start = clock::instant();
-        let mut known = span.drop_repeats_within();
-        // Mostly there is a repeat or two, and what this worker knows of them is right.
-        let mut aside = span.set_aside(&self.ledger.supposed(target.bucket, &span.seen()).await);
-        let (expired, capped, delta) = loop {
-            let version = self.audit.as_ref().map(|_| prices.version());
-            let folding = clock::instant();
-            let Ok(mut flush) = span.flush(&aside, target.bucket, target.partitions, version) else {
-                return Ok(self.too_large(span, aside, known));
-            };
-            self.metrics.folded(clock::instant() - folding);
-            (flush.tidies, flush.expire) = (target.tidies, target.expire);
-            match self.apply(&flush).await? {
-                Outcome::Applied { expired, capped, notices } => {
-                    self.noted(notices);
-                    break (expired, capped, flush.delta);
-                }
-                // The reply to an earlier try was lost, and the try was not.
-                Outcome::Moved(stored) if is_at_its_end(&flush, &stored) && self.is_as_counted(&flush).await? => {
-                    break (None, Capped::default(), flush.delta);
-                }
-                Outcome::Moved(stored) => return Err(moved(&flush, &stored)),
-                Outcome::Repeated(repeats) => known.add(span.set_aside(&repeats).known),
-                Outcome::NotRepeated => span.put_back(std::mem::take(&mut aside)),
-                Outcome::TooLarge => return Ok(self.too_large(span, aside, known)),
-            }
-        };
-        known.add(aside.known);
-        self.report(&span, &delta, known, capped, clock::instant() - start);
-        self.write_counted(span.events(), prices).await?;
-        Ok(Flown::Landed { expired })
-    }
-
-    /// What was set aside is tried again with the halves; what the store knows has ended here.
-    fn too_large(&self, mut span: Span, aside: Aside, known: Known) -> Flown {
-        span.put_back(aside);
-        self.report_known(known);
-        Flown::TooLarge(span)
-    }
-
-    fn noted(&self, notices: usize) {
-        if notices > 0 {
-            self.metrics.notices_noted(notices as u64);
-            self.noted.notify_one();
-        }
-    }
-
-    /// Asks the store until it answers.
-    async fn apply(&self, flush: &Flush) -> Result<Outcome, Failure> {
-        crash::point(Point::BeforeScript);
-        // One connection carries both in this order: once the check is answered, the script has run.
-        let call = || crash::cut_off(Point::AfterScriptSent, self.ledger.apply(flush), || self.ledger.check());
-        let outcome = self.insist("flush", call).await;
-        crash::point(Point::AfterReply);
-        outcome
-    }
-
     /// Repeats a question to the store until it answers, or an answer can't be hoped for.
     ///
     /// # Errors
@@ -284,58 +183,5 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
             }
             tries.wait().await;
         }
-    }
-
-    fn report(&self, span: &Span, delta: &Delta, known: Known, capped: Capped, took: Duration) {
-        let now = clock::now_ms();
-        self.metrics.ended(Ending::Counted, span.len() as u64);
-        self.report_known(known);
-        self.metrics.events_counted(span.events().map(|accepted| now - accepted.event.time.timestamp_millis()));
-        self.metrics.unpriced(unpriced(delta));
-        mismatched(delta).for_each(|(model, requests)| self.metrics.mismatched(model, requests));
-        self.metrics.models(by_model(delta));
-        if !span.is_empty() {
-            self.metrics.flushed(span.len(), took);
-        }
-        let Capped { requests, tool_calls, users, outputs } = capped;
-        for (name, count) in [("group", requests), ("tool", tool_calls), ("user", users), ("kind", outputs)] {
-            self.metrics.capped(name, count);
-        }
-    }
-
-    fn report_known(&self, Known { repeated, conflicts }: Known) {
-        self.metrics.ended(Ending::Repeated, repeated);
-        self.metrics.ended(Ending::Conflict, conflicts);
-        if conflicts > 0 {
-            tracing::warn!(events = conflicts, "events with a known id and other content were not counted again");
-        }
-    }
-}
-
-/// What the spans of one bucket share.
-struct Target {
-    bucket: Bucket,
-    partitions: usize,
-    tidies: bool,
-    expire: Option<Expired>,
-}
-
-enum Flown {
-    Landed { expired: Option<Expired> },
-    TooLarge(Span),
-}
-
-fn is_at_its_end(flush: &Flush, stored: &[Option<Position>]) -> bool {
-    flush.stretches.iter().map(|stretch| Some(stretch.to)).eq(stored.iter().copied())
-}
-
-/// Names the first partition whose watermark is not as expected.
-fn moved(flush: &Flush, stored: &[Option<Position>]) -> Failure {
-    let mut all = flush.stretches.iter().zip(stored);
-    let found = all.find(|(stretch, stored)| stretch.from != **stored);
-    let Some((stretch, stored)) = found else { return Failure::Defect("the comparison of watermarks".to_owned()) };
-    Failure::WatermarkMoved {
-        partition: stretch.partition.clone(),
-        stored: stored.map_or_else(|| "absent".to_owned(), |stored| stored.to_string()),
     }
 }

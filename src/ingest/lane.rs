@@ -154,7 +154,7 @@ impl Lane {
                 let seen = SeenId::of(&event, self.log_time.max(self.passed[bucket.index()]));
                 self.waiting.accept(
                     bucket,
-                    Accepted { record, fingerprint, event, rated: Rated::default(), seen },
+                    Accepted { record, fingerprint, event, rated: Rated::default(), seen, repeats: None },
                     clock.0,
                 );
             }

@@ -11,6 +11,7 @@ pub mod assigner;
 pub mod batch;
 pub mod bootstrap;
 pub mod by_model;
+mod calls;
 pub mod cloudevent;
 pub mod dead_letter;
 pub mod decode;

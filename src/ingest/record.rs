@@ -16,6 +16,8 @@ const MISSING: u64 = 0x9e37_79b9_7f4a_7c15;
 pub struct Chunk {
     bytes: Vec<u8>,
     slots: Vec<Slot>,
+    /// Those of all records: names and values.
+    headers: Vec<(Range<usize>, Option<Range<usize>>)>,
     /// Those of the records, in the order in which they came.
     partitions: Vec<TopicPartition>,
 }
@@ -28,7 +30,8 @@ struct Slot {
     timestamp: Option<TimeMs>,
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
-    headers: Vec<(Range<usize>, Option<Range<usize>>)>,
+    /// Its places among the chunk's headers.
+    headers: Range<usize>,
 }
 
 /// A header's name and value.
@@ -37,7 +40,7 @@ pub type Header<'a> = (&'a str, Option<&'a [u8]>);
 impl Chunk {
     /// With room for so much: one chunk is mostly like the one before.
     pub fn with_room(records: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), slots: Vec::with_capacity(records), partitions: Vec::new() }
+        Self { bytes: Vec::with_capacity(bytes), slots: Vec::with_capacity(records), ..Self::default() }
     }
 
     pub fn push<'a>(
@@ -51,8 +54,12 @@ impl Chunk {
     ) {
         let key = key.map(|key| self.keep(key));
         let value = value.map(|value| self.keep(value));
-        let headers =
-            headers.map(|(name, value)| (self.keep(name.as_bytes()), value.map(|value| self.keep(value)))).collect();
+        let first_header = self.headers.len();
+        for (name, value) in headers {
+            let header = (self.keep(name.as_bytes()), value.map(|value| self.keep(value)));
+            self.headers.push(header);
+        }
+        let headers = first_header..self.headers.len();
         let partition = self.partition(topic, partition);
         self.slots.push(Slot { partition, offset, timestamp, key, value, headers });
     }
@@ -103,6 +110,10 @@ impl Record {
         &self.chunk.slots[self.index]
     }
 
+    fn header_ranges(&self) -> &[(Range<usize>, Option<Range<usize>>)] {
+        &self.chunk.headers[self.slot().headers.clone()]
+    }
+
     fn bytes(&self, range: &Range<usize>) -> &[u8] {
         &self.chunk.bytes[range.clone()]
     }
@@ -130,7 +141,7 @@ impl Record {
     }
 
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
-        self.slot().headers.iter().map(|(name, value)| {
+        self.header_ranges().iter().map(|(name, value)| {
             // Kafka's header names are text; what is not is a header that nothing here asks for.
             let name = std::str::from_utf8(self.bytes(name)).unwrap_or_default();
             (name, value.as_ref().map(|range| self.bytes(range)))
@@ -140,7 +151,7 @@ impl Record {
     /// Bytes of key, value and headers.
     pub fn size(&self) -> usize {
         let slot = self.slot();
-        let headers = slot.headers.iter().flat_map(|(name, value)| [Some(name), value.as_ref()]);
+        let headers = self.header_ranges().iter().flat_map(|(name, value)| [Some(name), value.as_ref()]);
         headers.chain([slot.key.as_ref(), slot.value.as_ref()]).flatten().map(ExactSizeIterator::len).sum()
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
@@ -13,7 +14,7 @@ use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::SeenId;
 use crate::store::{Flush, Priced, Repeat, Stretch};
 
-use super::batch::Accepted;
+use super::batch::{Accepted, Repeats};
 use super::limits::CALL_PARTITIONS;
 
 /// What one call takes: some of one bucket's events, of each of some partitions.
@@ -40,21 +41,9 @@ pub struct Known {
     pub conflicts: u64,
 }
 
-/// Events of a span that are thought to have been counted before, each with its portion's place.
-#[derive(Debug, Default)]
-pub struct Aside {
-    events: Vec<(usize, Accepted)>,
-    pub known: Known,
-}
-
 impl Known {
-    pub fn add(&mut self, more: Self) {
-        self.repeated += more.repeated;
-        self.conflicts += more.conflicts;
-    }
-
-    fn note(&mut self, conflict: bool) {
-        if conflict { self.conflicts += 1 } else { self.repeated += 1 }
+    fn note(&mut self, repeats: Repeats) {
+        if repeats.conflict { self.conflicts += 1 } else { self.repeated += 1 }
     }
 }
 
@@ -91,97 +80,96 @@ impl Span {
         Self::cut(self.portions, half)
     }
 
-    /// How many events it has.
+    /// How many events it has, repeats among them.
     pub fn len(&self) -> usize {
         self.portions.iter().map(|portion| portion.events.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.events().next().is_none()
+        self.len() == 0
     }
 
-    pub fn events(&self) -> impl Iterator<Item = &Accepted> {
+    fn all(&self) -> impl Iterator<Item = &Accepted> {
         self.portions.iter().flat_map(|portion| &portion.events)
     }
 
-    fn retain(&mut self, mut keeps: impl FnMut(&Accepted) -> bool) {
-        self.portions.iter_mut().for_each(|portion| portion.events.retain(&mut keeps));
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Accepted> {
+        self.portions.iter_mut().flat_map(|portion| &mut portion.events)
     }
 
-    /// Drops events whose id stands earlier in the span.
-    pub fn drop_repeats_within(&mut self) -> Known {
-        let mut known = Known::default();
+    /// Those that are to be counted.
+    pub fn events(&self) -> impl Iterator<Item = &Accepted> {
+        self.all().filter(|accepted| accepted.repeats.is_none())
+    }
+
+    /// Leaves out events whose id stands earlier in the span. What is left.
+    pub fn note_repeats_within(&mut self) -> Vec<SeenId> {
         let mut first: HashMap<i64, i64> = HashMap::with_capacity(self.len());
-        self.retain(|Accepted { seen, .. }| match first.insert(seen.id, seen.content) {
-            None => true,
-            Some(content) => {
-                first.insert(seen.id, content);
-                known.note(content != seen.content);
-                false
+        let mut left = Vec::with_capacity(self.len());
+        for Accepted { seen, repeats, .. } in self.all_mut() {
+            match first.entry(seen.id) {
+                Entry::Vacant(place) => {
+                    place.insert(seen.content);
+                    left.push(*seen);
+                }
+                Entry::Occupied(content) => {
+                    *repeats = Some(Repeats { conflict: *content.get() != seen.content, sure: true });
+                }
             }
-        });
-        known
-    }
-
-    /// Takes out the events that were counted before; `repeats` come in the order of the span.
-    pub fn set_aside(&mut self, repeats: &[Repeat]) -> Aside {
-        let mut aside = Aside::default();
-        let (mut repeats, mut index) = (repeats.iter().peekable(), 0);
-        for (place, portion) in self.portions.iter_mut().enumerate() {
-            let taken = portion.events.extract_if(.., |_| {
-                let repeat = repeats.next_if(|repeat| repeat.index == index);
-                index += 1;
-                repeat.inspect(|repeat| aside.known.note(repeat.conflict)).is_some()
-            });
-            aside.events.extend(taken.map(|accepted| (place, accepted)));
         }
-        aside
+        left
     }
 
-    /// Takes them in again, in the order of the log.
-    pub fn put_back(&mut self, aside: Aside) {
-        for (place, accepted) in aside.events {
-            let events = &mut self.portions[place].events;
-            let at = events.partition_point(|other| other.offset() < accepted.offset());
-            events.insert(at, accepted);
+    /// Leaves out events that were counted before: `found` are some of those that are left, in their order.
+    pub fn note_repeats(&mut self, found: &[Repeat], sure: bool) {
+        let mut left = self.all_mut().filter(|accepted| accepted.repeats.is_none()).enumerate();
+        for Repeat { index, conflict } in found.iter().copied() {
+            let Some((_, accepted)) = left.find(|(at, _)| *at == index) else { return };
+            accepted.repeats = Some(Repeats { conflict, sure });
         }
     }
 
-    pub fn seen(&self) -> Vec<SeenId> {
-        self.events().map(|accepted| accepted.seen).collect()
+    /// Takes in again what is not sure to have been counted.
+    pub fn doubt_repeats(&mut self) {
+        self.all_mut().for_each(|accepted| accepted.repeats = accepted.repeats.filter(|repeats| repeats.sure));
     }
 
-    /// The span as the store takes it, without what was set `aside`. `prices` is the version of the price table that it was
-    /// rated by, where its requests are to be in the rated topic.
+    /// The span as the store takes it, and what it leaves out. `prices` is the version of the price table that it was rated
+    /// by, where its requests are to be in the rated topic.
     ///
     /// # Errors
     /// [`Overflow`], when a sum over the span is not an i64.
     pub fn flush(
         &self,
-        aside: &Aside,
         bucket: Bucket,
         partitions: usize,
         prices: Option<&Arc<str>>,
-    ) -> Result<Flush, Overflow> {
-        Ok(Flush {
-            bucket,
-            stretches: self.portions.iter().map(|portion| portion.stretch(prices)).collect(),
-            partitions,
-            seen: self.seen(),
-            repeats: aside.events.iter().map(|(_, accepted)| accepted.seen).collect(),
-            delta: Delta::fold(self.events().map(Accepted::counted))?,
-            tidies: false,
-            expire: None,
-        })
+    ) -> Result<(Flush, Known), Overflow> {
+        let (mut seen, mut repeats, mut known) = (Vec::with_capacity(self.len()), Vec::new(), Known::default());
+        // Events lie far apart in memory: all that is asked of them is asked at once.
+        let counted = self.all().filter(|accepted| {
+            match accepted.repeats {
+                None => seen.push(accepted.seen),
+                Some(repeat) => {
+                    known.note(repeat);
+                    repeats.extend((!repeat.sure).then_some(accepted.seen));
+                }
+            }
+            accepted.repeats.is_none()
+        });
+        let delta = Delta::fold(counted.map(Accepted::counted))?;
+        let stretches = self.portions.iter().map(|portion| portion.stretch(prices)).collect();
+        Ok((Flush { bucket, stretches, partitions, seen, repeats, delta, tidies: false, expire: None }, known))
     }
 }
 
 impl Portion {
     fn stretch(&self, prices: Option<&Arc<str>>) -> Stretch {
-        let requests = self.events.iter().filter(|accepted| matches!(accepted.event.body, Body::Usage(_)));
+        let is_request =
+            |accepted: &&Accepted| accepted.repeats.is_none() && matches!(accepted.event.body, Body::Usage(_));
         let priced = |version: &Arc<str>| Priced {
             version: Arc::clone(version),
-            offsets: requests.map(Accepted::offset).collect(),
+            offsets: self.events.iter().filter(is_request).map(Accepted::offset).collect(),
         };
         let Self { from, to, log_time, .. } = *self;
         Stretch { partition: self.partition.clone(), from, to, log_time, prices: prices.map(priced) }

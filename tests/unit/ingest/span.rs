@@ -21,7 +21,7 @@ fn accepted(partition: i32, offset: i64) -> Accepted {
     let incoming = Incoming { value: record.value(), headers: &[], timestamp: Some(timestamp) };
     let event = decode(&incoming, &BOUNDS).expect("an event");
     let (fingerprint, seen) = (record.fingerprint(), SeenId::of(&event, timestamp));
-    Accepted { record, fingerprint, event, rated: Rated::default(), seen }
+    Accepted { record, fingerprint, event, rated: Rated::default(), seen, repeats: None }
 }
 
 /// Of two partitions, with the events at these offsets.
@@ -34,36 +34,55 @@ fn span(of_each: [&[i64]; 2]) -> Span {
     Span { portions: (0..).zip(of_each).map(portion).collect() }
 }
 
-fn offsets(span: &Span) -> Vec<Vec<i64>> {
-    span.portions.iter().map(|portion| portion.events.iter().map(|accepted| accepted.offset().0).collect()).collect()
-}
-
 fn repeats(indexes: &[usize]) -> Vec<Repeat> {
     indexes.iter().map(|index| Repeat { index: *index, conflict: *index == 4 }).collect()
 }
 
-#[test]
-fn what_is_set_aside_is_named_to_the_store_and_not_counted() {
-    let mut span = span([&[1, 3, 4], &[0, 2, 7]]);
-    let all = span.seen();
-    let aside = span.set_aside(&repeats(&[0, 4, 5]));
-    assert_eq!(offsets(&span), [vec![3, 4], vec![0]]);
-    assert_eq!(aside.known, Known { repeated: 2, conflicts: 1 });
-    let flush = span.flush(&aside, Bucket::all().next().expect("one"), 2, None).expect("small sums");
-    assert_eq!(flush.seen, [all[1], all[2], all[3]]);
-    assert_eq!(flush.repeats, [all[0], all[4], all[5]]);
-    let requests: i64 = flush.delta.months().map(|(.., added)| added.sums.usage.total().expect("few").requests).sum();
-    assert_eq!(requests, 2 * 3, "the user's and the tenant's");
+fn flush(span: &Span) -> (Flush, Known) {
+    span.flush(Bucket::all().next().expect("one"), 2, None).expect("small sums")
 }
 
 #[test]
-fn what_is_put_back_stands_where_it_stood() {
-    for indexes in [&[][..], &[0], &[2, 3], &[1, 4], &[0, 1, 2, 3, 4, 5]] {
-        let mut span = span([&[1, 3, 4], &[0, 2, 7]]);
-        let all = span.seen();
-        let aside = span.set_aside(&repeats(indexes));
-        span.put_back(aside);
-        assert_eq!(span.seen(), all, "{indexes:?}");
-        assert_eq!(offsets(&span), [vec![1, 3, 4], vec![0, 2, 7]]);
-    }
+fn a_repeat_is_named_to_the_store_unless_the_store_has_named_it_and_is_not_counted() {
+    let mut span = span([&[1, 3, 4], &[0, 2, 7]]);
+    let all = span.note_repeats_within();
+    span.note_repeats(&repeats(&[0, 4, 5]), false);
+    // What is left of the six is counted anew.
+    span.note_repeats(&repeats(&[1]), true);
+    let (flushed, known) = flush(&span);
+    assert_eq!((flushed.seen.as_slice(), known), (&[all[1], all[3]][..], Known { repeated: 3, conflicts: 1 }));
+    assert_eq!(flushed.repeats, [all[0], all[4], all[5]]);
+    let requests: i64 = flushed.delta.months().map(|(.., added)| added.sums.usage.total().expect("few").requests).sum();
+    assert_eq!(requests, 2 * 2, "the user's and the tenant's");
+
+    span.doubt_repeats();
+    let (flushed, known) = flush(&span);
+    assert_eq!(flushed.seen, [all[0], all[1], all[3], all[4], all[5]], "in the order of the log");
+    assert_eq!((flushed.repeats.as_slice(), known), (&[][..], Known { repeated: 1, conflicts: 0 }));
+}
+
+#[test]
+fn of_an_id_that_stands_twice_the_first_is_counted_and_the_others_are_held_against_it() {
+    let mut span = span([&[1, 3], &[0, 2, 7]]);
+    let all = flush(&span).0.seen;
+    let twice = |accepted: &mut Accepted, content| (accepted.seen.id, accepted.seen.content) = (all[0].id, content);
+    twice(&mut span.portions[0].events[1], all[0].content);
+    twice(&mut span.portions[1].events[0], all[0].content + 1);
+    twice(&mut span.portions[1].events[2], all[0].content);
+    assert_eq!(span.note_repeats_within(), [all[0], all[3]]);
+    let (flushed, known) = flush(&span);
+    assert_eq!((flushed.seen.as_slice(), known), (&[all[0], all[3]][..], Known { repeated: 2, conflicts: 1 }));
+    assert_eq!(flushed.repeats, [], "the store does not know of them yet");
+}
+
+#[test]
+fn repeats_keep_their_place_when_a_span_is_cut() {
+    let mut span = span([&[1, 3, 4], &[0, 2, 7]]);
+    let all = span.note_repeats_within();
+    span.note_repeats(&repeats(&[1, 3]), true);
+    let (ends, halves) = (span.portions.iter().map(|portion| portion.to).collect::<Vec<_>>(), span.halve());
+    assert_eq!(halves.iter().map(Span::len).collect::<Vec<_>>(), [3, 3]);
+    assert_eq!(halves.iter().flat_map(|half| flush(half).0.seen).collect::<Vec<_>>(), [all[0], all[2], all[4], all[5]]);
+    let last: Vec<_> = halves.iter().flat_map(|half| &half.portions).map(|portion| portion.to).collect();
+    assert_eq!(last, ends, "a repeat is passed as any other");
 }
