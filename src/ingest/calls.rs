@@ -64,11 +64,45 @@ impl Folds {
         let flush = span.flush(self.bucket, self.partitions, self.prices.as_ref());
         Folded { span, flush, took: clock::instant() - start }
     }
+}
 
-    /// Elsewhere, so that it goes on while the store is awaited.
-    fn meanwhile(&self, span: Span) -> JoinHandle<Folded> {
-        let folds = self.clone();
-        tokio::spawn(async move { folds.fold(span) })
+/// The spans of a bucket in their order. Of several, one is folded ahead: while the store is busy with the one before.
+struct Spans {
+    folds: Folds,
+    /// The first of them comes last.
+    waiting: Vec<Span>,
+    ahead: Option<JoinHandle<Folded>>,
+}
+
+impl Spans {
+    fn new(folds: Folds, mut waiting: Vec<Span>) -> Self {
+        waiting.reverse();
+        Self { folds, waiting, ahead: None }
+    }
+
+    async fn next(&mut self) -> Result<Option<Folded>, Failure> {
+        let next = match self.take_ahead().await? {
+            Some(ahead) => Some(ahead),
+            None => self.waiting.pop().map(|span| self.folds.fold(span)),
+        };
+        self.ahead = self.waiting.pop().map(|span| {
+            let folds = self.folds.clone();
+            tokio::spawn(async move { folds.fold(span) })
+        });
+        Ok(next)
+    }
+
+    /// These come next.
+    async fn put_first(&mut self, spans: Vec<Span>) -> Result<(), Failure> {
+        let ahead = self.take_ahead().await?;
+        self.waiting.extend(ahead.map(|ahead| ahead.span));
+        self.waiting.extend(spans.into_iter().rev());
+        Ok(())
+    }
+
+    async fn take_ahead(&mut self) -> Result<Option<Folded>, Failure> {
+        let Some(ahead) = self.ahead.take() else { return Ok(None) };
+        ahead.await.map(Some).map_err(|error| Failure::Defect(format!("a fold ({error})")))
     }
 }
 
@@ -90,37 +124,24 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         let left = all.note_repeats_within();
         // Mostly there is a repeat or two, and what this worker knows of them is right.
         all.note_repeats(&self.ledger.supposed(target.bucket, &left).await, false);
-        let prices_of_rated = self.audit.as_ref().map(|_| Arc::clone(prices.version()));
-        let folds = Folds { bucket: target.bucket, partitions: target.partitions, prices: prices_of_rated };
-        let mut waiting = Span::cut(all.portions, self.limits.call_events);
-        waiting.reverse();
+        let version = self.audit.as_ref().map(|_| Arc::clone(prices.version()));
+        let folds = Folds { bucket: target.bucket, partitions: target.partitions, prices: version };
+        let mut spans = Spans::new(folds, Span::cut(all.portions, self.limits.call_events));
         let mut done = Done { bucket: target.bucket, at: BTreeMap::new(), expired: target.expire };
-        let mut folded = waiting.pop().map(|span| folds.fold(span));
-        while let Some(now) = folded.take() {
-            let next = waiting.pop().map(|span| folds.meanwhile(span));
-            let ends: Vec<_> =
-                now.span.portions.iter().map(|portion| (portion.partition.clone(), portion.to)).collect();
-            let flown = self.span(&target, &folds, now, prices).await?;
-            let next = match next {
-                Some(next) => Some(next.await.map_err(|error| Failure::Defect(format!("a fold ({error})")))?),
-                None => None,
-            };
-            let before_next = match flown {
+        while let Some(folded) = spans.next().await? {
+            let portions = folded.span.portions.iter();
+            let ends: Vec<_> = portions.map(|portion| (portion.partition.clone(), portion.to)).collect();
+            match self.span(&target, &spans.folds, folded, prices).await? {
                 Flown::Landed { expired } => {
                     done.at.extend(ends);
                     if target.tidies {
                         // Once a departure is enough.
                         (target.tidies, target.expire, done.expired) = (false, None, expired);
                     }
-                    folded = next;
-                    continue;
                 }
-                Flown::TooLarge(span) if span.len() > 1 => span.halve(),
-                Flown::TooLarge(span) => vec![self.without_its_event(span).await],
-            };
-            waiting.extend(next.map(|next| next.span));
-            waiting.extend(before_next.into_iter().rev());
-            folded = waiting.pop().map(|span| folds.fold(span));
+                Flown::TooLarge(span) if span.size() > 1 => spans.put_first(span.halve()).await?,
+                Flown::TooLarge(span) => spans.put_first(vec![self.without_its_event(span).await]).await?,
+            }
         }
         Ok(done)
     }

@@ -76,17 +76,13 @@ impl Span {
 
     /// The two halves of a span of at least two events.
     pub fn halve(self) -> Vec<Self> {
-        let half = self.len().div_ceil(2);
+        let half = self.size().div_ceil(2);
         Self::cut(self.portions, half)
     }
 
     /// How many events it has, repeats among them.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.portions.iter().map(|portion| portion.events.len()).sum()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn all(&self) -> impl Iterator<Item = &Accepted> {
@@ -104,8 +100,8 @@ impl Span {
 
     /// Leaves out events whose id stands earlier in the span. What is left.
     pub fn note_repeats_within(&mut self) -> Vec<SeenId> {
-        let mut first: HashMap<i64, i64> = HashMap::with_capacity(self.len());
-        let mut left = Vec::with_capacity(self.len());
+        let mut first: HashMap<i64, i64> = HashMap::with_capacity(self.size());
+        let mut left = Vec::with_capacity(self.size());
         for Accepted { seen, repeats, .. } in self.all_mut() {
             match first.entry(seen.id) {
                 Entry::Vacant(place) => {
@@ -145,7 +141,7 @@ impl Span {
         partitions: usize,
         prices: Option<&Arc<str>>,
     ) -> Result<(Flush, Known), Overflow> {
-        let (mut seen, mut repeats, mut known) = (Vec::with_capacity(self.len()), Vec::new(), Known::default());
+        let (mut seen, mut repeats, mut known) = (Vec::with_capacity(self.size()), Vec::new(), Known::default());
         // Events lie far apart in memory: all that is asked of them is asked at once.
         let counted = self.all().filter(|accepted| {
             match accepted.repeats {

@@ -81,7 +81,7 @@ fn repeats_keep_their_place_when_a_span_is_cut() {
     let all = span.note_repeats_within();
     span.note_repeats(&repeats(&[1, 3]), true);
     let (ends, halves) = (span.portions.iter().map(|portion| portion.to).collect::<Vec<_>>(), span.halve());
-    assert_eq!(halves.iter().map(Span::len).collect::<Vec<_>>(), [3, 3]);
+    assert_eq!(halves.iter().map(Span::size).collect::<Vec<_>>(), [3, 3]);
     assert_eq!(halves.iter().flat_map(|half| flush(half).0.seen).collect::<Vec<_>>(), [all[0], all[2], all[4], all[5]]);
     let last: Vec<_> = halves.iter().flat_map(|half| &half.portions).map(|portion| portion.to).collect();
     assert_eq!(last, ends, "a repeat is passed as any other");
