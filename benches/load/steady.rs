@@ -29,6 +29,7 @@ pub(crate) fn serve(deployment: &Deployment, role: &str) -> Running {
 }
 
 pub(crate) fn steady(bench: &mut Bench, report: &mut Report) {
+    warm::settle_disk();
     let topic = Topic::empty(Spread::Skewed);
     let deployment = bench.deployment(&topic.name);
     let mut counting = Counting::of(vec![serve(&deployment, "worker")], 0);

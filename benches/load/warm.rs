@@ -1,7 +1,9 @@
-//! Waits until Kafka is warm. Its virtual machine compiles what it runs often, for the first half minute or so of a new
-//! load: on a machine of two cores, of which that takes half of one, it is what a steady load waits for. A broker that
-//! has run for a while doesn't.
+//! Waits until nothing of before is in a steady load's way: what earlier rows wrote is on the disk, and Kafka is warm.
+//!
+//! Kafka's virtual machine compiles what it runs often, for the first half minute or so of a new load: on a machine of two
+//! cores, of which that takes half of one, it is what a steady load waits for. A broker that has run for a while doesn't.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,12 @@ const LOOK: Duration = Duration::from_secs(2);
 const AT_REST: f64 = 0.1;
 /// Looks in a row that must find them at rest.
 const IN_A_ROW: u32 = 3;
+
+/// What earlier rows wrote, gigabytes of it, the kernel would write half a minute later, beside what is measured.
+pub(crate) fn settle_disk() {
+    let done = Command::new("sync").status().expect("sync is part of every system");
+    assert!(done.success(), "{done}");
+}
 
 /// Until the compilers rest, at most so long. The part of a core that they took at last.
 pub(crate) fn await_kafka(most: Duration) -> f64 {
