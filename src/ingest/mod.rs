@@ -2,7 +2,7 @@
 //!
 //! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `accept`, `bootstrap`, `letters`, `quota_event`, `cloudevent`, `by_model`. I/O:
 //! `source` (Kafka in), `dead_letter` (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `survey` (questions
-//! of an operator), `assigner` (quotas into Kafka), `job` (one batch into the store), `rated` (counted requests into their topic), `session` (the only place that
+//! of an operator), `assigner` (quotas into Kafka), `job` and `calls` (a departure into the store), `rated` (counted requests into their topic), `session` (the only place that
 //! decides order), `worker` (sessions until told to stop), `notices` (from the outboxes to Kafka and to a webhook, beside
 //! the worker). Never names Redis, and serves no HTTP. Read `worker.rs`, then `session.rs`.
 
