@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Holds a running API to its own description: schemathesis asks every operation of /openapi.json with good and bad
 # values. An answer of 5xx, an undescribed status, header or body is a fault. The server is `indelible demo`, with
-# credentials. The seed is fixed, SEED=n and EXAMPLES=n choose others.
+# credentials. The seed is fixed, SEED=n and EXAMPLES=n choose others. PROGRAM=path names one that is built already.
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 scripts/setup.sh api
-program=${CARGO_TARGET_DIR:-target}/debug/indelible
-cargo build --quiet --locked --bin indelible
+program=${PROGRAM:-}
+if [ -z "$program" ]; then
+    program=${CARGO_TARGET_DIR:-target}/debug/indelible
+    cargo build --quiet --locked --bin indelible
+fi
 logs=target/check-api
 rm -rf "$logs"
 mkdir -p "$logs"
