@@ -1,6 +1,6 @@
 //! From Kafka's bytes to flushes: decode, batch and order them, and see each to its end.
 //!
-//! Pure: `decode`, `record`, `batch`, `span`, `lane`, `start`, `accept`, `bootstrap`, `letters`, `quota_event`, `cloudevent`, `by_model`. I/O:
+//! Pure: `decode`, `record`, `batch`, `span`, `turn`, `lane`, `start`, `accept`, `bootstrap`, `letters`, `quota_event`, `cloudevent`, `by_model`. I/O:
 //! `source` (Kafka in), `dead_letter` (Kafka out), `letter_log` and `replayer` (dead letters read and sent again), `survey` (questions
 //! of an operator), `assigner` (quotas into Kafka), `job` and `calls` (a departure into the store), `rated` (counted requests into their topic), `session` (the only place that
 //! decides order), `worker` (sessions until told to stop), `notices` (from the outboxes to Kafka and to a webhook, beside
