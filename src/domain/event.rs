@@ -1,6 +1,7 @@
 //! What a producer says happened, after it has been checked.
 
 use chrono::{DateTime, Utc};
+use smallvec::SmallVec;
 
 use super::calendar::TimeMs;
 use super::ids::{Assistant, EventId, Model, OutputId, OutputKind, Provider, Source, TenantId, Tool, UserId};
@@ -57,6 +58,9 @@ impl Event {
     }
 }
 
+/// Calls by tool. Most requests have one or two, and these lie in place.
+pub type Tools = SmallVec<[(Tool, i64); 2]>;
+
 /// One request to a model. Counts are 0 to [`MAX_COUNT`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
@@ -77,7 +81,7 @@ pub struct Usage {
     pub cost: Option<NanoDollars>,
     pub latency_ms: Option<i64>,
     /// Calls by tool, each tool once, in the order of their names, none 0.
-    pub tools: Vec<(Tool, i64)>,
+    pub tools: Tools,
     /// The output that the request saved, if it did.
     pub output: Option<Output>,
 }

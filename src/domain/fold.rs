@@ -20,6 +20,8 @@ pub(super) struct Fold<'a> {
     tenants: HashMap<(&'a TenantId, Month), Tenant<'a>>,
     groups: Numbers<(&'a Assistant, &'a Model)>,
     tools: Numbers<&'a Tool>,
+    /// Those of the request that is added just now.
+    calls: Vec<(u32, i64)>,
 }
 
 #[derive(Default)]
@@ -80,10 +82,11 @@ impl<'a> Fold<'a> {
         let counters = Counters::of(usage, rated);
         let Rated { cost, charge, .. } = *rated;
         let spent = Spent { tokens: counters.total_tokens()?, cost: cost.0 };
-        let tools: Vec<_> = usage.tools.iter().map(|(tool, calls)| (self.tools.of(tool), *calls)).collect();
+        self.calls.clear();
+        self.calls.extend(usage.tools.iter().map(|(tool, calls)| (self.tools.of(tool), *calls)));
         let request = Request {
             group: self.groups.of((&usage.assistant, &usage.model)),
-            tools: &tools,
+            tools: &self.calls,
             counters,
             step: Step { spent, at: TimeMs::of(event.time) },
             day: (event.time.day(), DayUsage { requests: 1, tokens: spent.tokens, cost, charge }),
@@ -96,7 +99,7 @@ impl<'a> Fold<'a> {
 
     /// Of each tenant and month.
     pub(super) fn end(self) -> HashMap<(TenantId, Month), OfTenant> {
-        let Self { tenants, groups, tools } = self;
+        let Self { tenants, groups, tools, .. } = self;
         let named = |sums: Sums| sums.named(&groups, &tools);
         let tenant = |((tenant, month), Tenant { sums, total, users }): ((&TenantId, Month), Tenant<'a>)| {
             let mut added = named(sums);

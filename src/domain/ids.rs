@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use super::recurring::recurring;
 
 /// The longest id, in bytes of UTF-8.
@@ -62,21 +64,26 @@ const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-fn single(text: &str) -> Result<Arc<str>, IdFault> {
+/// A text of its own, which lies in place where it has at most 24 bytes: what waits for its flush lies together.
+type Single = CompactString;
+/// A text that many share.
+type Common = Arc<str>;
+
+fn single(text: &str) -> Result<Single, IdFault> {
     check(text).map(|()| text.into())
 }
 
-fn common(text: &str) -> Result<Arc<str>, IdFault> {
-    recurring(text, || single(text))
+fn common(text: &str) -> Result<Common, IdFault> {
+    recurring(text, || check(text).map(|()| text.into()))
 }
 
 macro_rules! id {
-    ($make:ident: $(#[$doc:meta] $name:ident),+ $(,)?) => {$(
+    ($make:ident $text:ident: $(#[$doc:meta] $name:ident),+ $(,)?) => {$(
         #[$doc]
         ///
         /// 1 to 256 bytes of UTF-8 without control characters, compared byte for byte.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// # Errors
@@ -104,7 +111,7 @@ macro_rules! id {
 }
 
 // Nearly every event brings others.
-id! { single:
+id! { single Single:
     /// A user of a tenant; two tenants' users of the same name are two users.
     UserId,
     /// An event's name within its tenant and source.
@@ -114,7 +121,7 @@ id! { single:
 }
 
 // Nearly every event brings these.
-id! { common:
+id! { common Common:
     /// Who is billed: the unit of isolation.
     TenantId,
     /// The context in which an event happened (CloudEvents `source`).

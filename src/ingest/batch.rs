@@ -7,7 +7,7 @@ use crate::domain::bucket::{BUCKETS, Bucket};
 use crate::domain::counters::Overflow;
 use crate::domain::delta::Counted;
 use crate::domain::event::{Body, Event};
-use crate::domain::position::{Fingerprint, Offset, Position};
+use crate::domain::position::{Offset, Position};
 use crate::domain::rated::Rated;
 use crate::domain::seen::SeenId;
 use crate::pricing::Table;
@@ -21,9 +21,8 @@ use super::turn::{TURNS, Turn, Turns};
 #[derive(Debug, Clone)]
 pub struct Accepted {
     pub record: Record,
-    pub fingerprint: Fingerprint,
     pub event: Event,
-    /// What it costs, once its batch was rated.
+    /// What it costs, once its bucket was rated.
     pub rated: Rated,
     pub seen: SeenId,
     /// None for what is to be counted.
@@ -46,7 +45,21 @@ impl Accepted {
 
     /// The position just after the event.
     pub fn position(&self) -> Position {
-        Position::after(self.offset(), self.fingerprint)
+        Position::after(self.offset(), self.record.fingerprint())
+    }
+
+    /// # Errors
+    /// [`Overflow`], when no amount can hold what it costs.
+    pub fn rate(&mut self, prices: &Table) -> Result<(), Overflow> {
+        if let Body::Usage(usage) = &self.event.body {
+            self.rated = prices.rate(usage, self.event.time)?;
+        }
+        Ok(())
+    }
+
+    pub fn priceless(self) -> Rejected {
+        let detail = "by the price table it costs more than 9223372036 dollars; check its counts".to_owned();
+        Rejected { record: self.record, reject: Reject { reason: Reason::CounterOverflow, detail } }
     }
 
     pub fn counted(&self) -> Counted<'_> {
@@ -75,6 +88,9 @@ pub struct Again {
 pub struct Batch {
     /// By [`Bucket::index`], in the order of the log.
     pub events: Vec<Vec<Accepted>>,
+    /// By [`Bucket::index`]: for how many there is room from the first on. About as many come as the last time, and to grow
+    /// moves all of them.
+    room: Vec<usize>,
     pub rejects: Vec<Rejected>,
     /// In the order of the log.
     pub again: Vec<Again>,
@@ -104,14 +120,19 @@ impl Default for Batch {
     fn default() -> Self {
         let events = std::iter::repeat_with(Vec::new).take(usize::from(BUCKETS)).collect();
         let (turns, apart) = ([Held::default(); TURNS], Held::default());
-        Self { events, rejects: Vec::new(), again: Vec::new(), turns, apart }
+        let room = vec![0; usize::from(BUCKETS)];
+        Self { events, room, rejects: Vec::new(), again: Vec::new(), turns, apart }
     }
 }
 
 impl Batch {
     pub fn accept(&mut self, bucket: Bucket, accepted: Accepted, now: Instant) {
         self.turns[Turn::of(bucket).index()].note(&accepted.record, now);
-        self.events[bucket.index()].push(accepted);
+        let events = &mut self.events[bucket.index()];
+        if events.capacity() == 0 {
+            events.reserve_exact(self.room[bucket.index()]);
+        }
+        events.push(accepted);
     }
 
     pub fn reject(&mut self, rejected: Rejected, now: Instant) {
@@ -134,7 +155,9 @@ impl Batch {
             ..Self::default()
         };
         for bucket in Bucket::all().filter(|bucket| leaves.has(Turn::of(*bucket))) {
-            left.events[bucket.index()] = std::mem::take(&mut self.events[bucket.index()]);
+            let events = std::mem::take(&mut self.events[bucket.index()]);
+            self.room[bucket.index()] = events.len() + events.len() / 4;
+            left.events[bucket.index()] = events;
         }
         for turn in Turn::all().filter(|turn| leaves.has(*turn)) {
             left.turns[turn.index()] = std::mem::take(&mut self.turns[turn.index()]);
@@ -158,26 +181,6 @@ impl Batch {
     /// Whether what must come before the counting can fail: the writing of dead letters, and of rated requests again.
     pub fn may_be_held_up(&self) -> bool {
         !self.rejects.is_empty() || !self.again.is_empty()
-    }
-
-    /// Says of every request what it costs. One whose cost no amount can hold is rejected.
-    pub fn rate(&mut self, prices: &Table) {
-        for events in &mut self.events {
-            let priceless = |accepted: &mut Accepted| match &accepted.event.body {
-                Body::Usage(usage) => match prices.rate(usage, accepted.event.time) {
-                    Ok(rated) => {
-                        accepted.rated = rated;
-                        false
-                    }
-                    Err(Overflow) => true,
-                },
-                _ => false,
-            };
-            self.rejects.extend(events.extract_if(.., priceless).map(|accepted| {
-                let detail = "by the price table it costs more than 9223372036 dollars; check its counts".to_owned();
-                Rejected { record: accepted.record, reject: Reject { reason: Reason::CounterOverflow, detail } }
-            }));
-        }
     }
 
     /// Bytes of the records held.

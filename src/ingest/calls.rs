@@ -121,6 +121,7 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         prices: &Table,
     ) -> Result<Done, Failure> {
         let mut all = Span { portions };
+        self.send_rejects(all.rate(prices)).await;
         let left = all.note_repeats_within();
         // Mostly there is a repeat or two, and what this worker knows of them is right.
         all.note_repeats(&self.ledger.supposed(target.bucket, &left).await, false);

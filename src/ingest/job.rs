@@ -79,7 +79,6 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
     pub async fn run(&self, mut departure: Departure) -> Result<Landing, Failure> {
         let prices = self.prices.load_full();
         for lane in &mut departure.lanes {
-            lane.batch.rate(&prices);
             self.send_rejects(std::mem::take(&mut lane.batch.rejects)).await;
             self.write_again(std::mem::take(&mut lane.batch.again)).await?;
         }
@@ -98,7 +97,8 @@ impl<L: Ledger, D: DeadLetters> Tools<L, D> {
         Ok(landing)
     }
 
-    async fn send_rejects(&self, rejects: Vec<Rejected>) {
+    /// Does not return before the broker has all of them.
+    pub(super) async fn send_rejects(&self, rejects: Vec<Rejected>) {
         for some in rejects.chunks(LETTERS_AT_ONCE) {
             join_all(some.iter().map(|rejected| self.dead_letter(rejected))).await;
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::{Fingerprint, Offset, Position, TopicPartition};
@@ -138,7 +140,8 @@ impl Lane {
                 self.log_time = self.log_time.max(timestamp.min(clock.1));
             }
         }
-        let headers: Vec<_> = record.headers().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+        let headers: SmallVec<[_; 8]> =
+            record.headers().map(|(name, value)| (name, value.unwrap_or_default())).collect();
         let incoming = Incoming { value: record.value(), headers: &headers, timestamp: record.timestamp() };
         match decode(&incoming, bounds) {
             Ok(event) => {
@@ -154,7 +157,7 @@ impl Lane {
                 let seen = SeenId::of(&event, self.log_time.max(self.passed[bucket.index()]));
                 self.waiting.accept(
                     bucket,
-                    Accepted { record, fingerprint, event, rated: Rated::default(), seen, repeats: None },
+                    Accepted { record, event, rated: Rated::default(), seen, repeats: None },
                     clock.0,
                 );
             }

@@ -34,13 +34,31 @@ struct Slot {
     headers: Range<usize>,
 }
 
+/// How much a chunk has room for until it must grow.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Room {
+    records: usize,
+    bytes: usize,
+    headers: usize,
+}
+
 /// A header's name and value.
 pub type Header<'a> = (&'a str, Option<&'a [u8]>);
 
 impl Chunk {
-    /// With room for so much: one chunk is mostly like the one before.
-    pub fn with_room(records: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), slots: Vec::with_capacity(records), ..Self::default() }
+    pub fn with_room(Room { records, bytes, headers }: Room) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            slots: Vec::with_capacity(records),
+            headers: Vec::with_capacity(headers),
+            partitions: Vec::new(),
+        }
+    }
+
+    /// For a chunk like this one, and an eighth more: the next is mostly like it, and to grow moves all of it.
+    pub fn room_for_next(&self) -> Room {
+        let and_more = |count: usize| count + count / 8;
+        Room { records: self.slots.len(), bytes: and_more(self.bytes.len()), headers: and_more(self.headers.len()) }
     }
 
     pub fn push<'a>(

@@ -20,7 +20,7 @@ use crate::domain::position::{Offset, TopicPartition};
 use crate::ops::crash::{self, Point};
 
 use super::limits::{CHUNK_BYTES, CHUNK_RECORDS, CHUNKS_WAITING};
-use super::record::Chunk;
+use super::record::{Chunk, Room};
 
 /// Everything that can come from Kafka.
 #[derive(Debug)]
@@ -145,9 +145,9 @@ struct Poller {
 
 impl Poller {
     fn run(self) {
-        let mut before = (0, 0);
+        let mut room = Room::default();
         while !self.closing.load(Ordering::Relaxed) {
-            let mut chunk = Chunk::with_room(before.0, before.1);
+            let mut chunk = Chunk::with_room(room);
             let mut failed = None;
             let mut wait = POLL;
             // Everything that is there already makes one chunk.
@@ -164,7 +164,7 @@ impl Poller {
             if !chunk.is_empty() {
                 crash::point(Point::AfterPoll);
             }
-            before = (chunk.len(), chunk.size());
+            room = chunk.room_for_next();
             let records = (!chunk.is_empty()).then_some(SourceEvent::Records(chunk));
             let context = self.consumer.context();
             let (fetched, troubled) = (context.take_fetched(), context.take_trouble());

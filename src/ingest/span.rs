@@ -12,9 +12,10 @@ use crate::domain::delta::Delta;
 use crate::domain::event::Body;
 use crate::domain::position::{Position, TopicPartition};
 use crate::domain::seen::SeenId;
+use crate::pricing::Table;
 use crate::store::{Flush, Priced, Repeat, Stretch};
 
-use super::batch::{Accepted, Repeats};
+use super::batch::{Accepted, Rejected, Repeats};
 use super::limits::CALL_PARTITIONS;
 
 /// What one call takes: some of one bucket's events, of each of some partitions.
@@ -96,6 +97,16 @@ impl Span {
     /// Those that are to be counted.
     pub fn events(&self) -> impl Iterator<Item = &Accepted> {
         self.all().filter(|accepted| accepted.repeats.is_none())
+    }
+
+    /// Says of every request what it costs. One whose cost no amount can hold is taken out: it is no event to be counted,
+    /// and no other is a repeat of it.
+    pub fn rate(&mut self, prices: &Table) -> Vec<Rejected> {
+        let mut priceless = Vec::new();
+        for Portion { events, .. } in &mut self.portions {
+            priceless.extend(events.extract_if(.., |accepted| accepted.rate(prices).is_err()).map(Accepted::priceless));
+        }
+        priceless
     }
 
     /// Leaves out events whose id stands earlier in the span. What is left.

@@ -262,7 +262,7 @@ fn usage(rng: &mut StdRng) -> Usage {
         reasoning_tokens: rng.random_range(0..2) * 10,
         cost: cost.map(NanoDollars),
         latency_ms: rng.random_bool(0.8).then(|| rng.random_range(0..60_000)),
-        tools,
+        tools: tools.into(),
         output: rng.random_bool(0.3).then(|| output(rng)),
     }
 }

@@ -2,17 +2,21 @@ use super::*;
 use crate::domain::calendar::TimeMs;
 use crate::domain::position::Offset;
 use crate::domain::rated::Rated;
-use crate::ingest::decode::{Bounds, Incoming, decode};
+use crate::ingest::decode::{Bounds, Incoming, Reason, decode};
 use crate::ingest::record::{Chunk, Record};
 
 const START_MS: i64 = 1_764_000_000_000;
 const BOUNDS: Bounds = Bounds { max_future_ms: 300_000, max_age_ms: 86_400_000 };
 
 fn accepted(partition: i32, offset: i64) -> Accepted {
+    request(partition, offset, 1)
+}
+
+fn request(partition: i32, offset: i64, tokens_in: i64) -> Accepted {
     let timestamp = TimeMs(START_MS);
     let value = serde_json::json!({
         "requestId": format!("r{partition}-{offset}"), "createdAt": timestamp.to_utc().to_rfc3339(), "tenantId": "acme",
-        "userId": "u", "assistant": "a", "model": "m", "tokensIn": 1, "tokensOut": 1,
+        "userId": "u", "assistant": "a", "model": "m", "tokensIn": tokens_in, "tokensOut": 1,
     });
     let mut chunk = Chunk::default();
     let value = value.to_string();
@@ -20,8 +24,8 @@ fn accepted(partition: i32, offset: i64) -> Accepted {
     let record = Record::all(&Arc::new(chunk)).next().expect("a record");
     let incoming = Incoming { value: record.value(), headers: &[], timestamp: Some(timestamp) };
     let event = decode(&incoming, &BOUNDS).expect("an event");
-    let (fingerprint, seen) = (record.fingerprint(), SeenId::of(&event, timestamp));
-    Accepted { record, fingerprint, event, rated: Rated::default(), seen, repeats: None }
+    let seen = SeenId::of(&event, timestamp);
+    Accepted { record, event, rated: Rated::default(), seen, repeats: None }
 }
 
 /// Of two partitions, with the events at these offsets.
@@ -73,6 +77,22 @@ fn of_an_id_that_stands_twice_the_first_is_counted_and_the_others_are_held_again
     let (flushed, known) = flush(&span);
     assert_eq!((flushed.seen.as_slice(), known), (&[all[0], all[3]][..], Known { repeated: 2, conflicts: 1 }));
     assert_eq!(flushed.repeats, [], "the store does not know of them yet");
+}
+
+#[test]
+fn what_no_amount_can_hold_is_taken_out_before_another_is_held_to_be_its_repeat() {
+    let dear = "[[price]]\nprovider = \"p\"\nmodel = \"m\"\ninput = \"1000000\"\noutput = \"1\"\n";
+    let dear = Table::parse(dear).expect("a price table");
+    let (mut span, other) = (span([&[1], &[0]]), accepted(0, 2));
+    // With the id of what comes after it.
+    span.portions[0].events[0] = Accepted { seen: other.seen, ..request(0, 1, 1 << 53) };
+    span.portions[0].events.push(other);
+    let rejects: Vec<_> =
+        span.rate(&dear).into_iter().map(|rejected| (rejected.record.offset(), rejected.reject.reason)).collect();
+    assert_eq!(rejects, [(Offset(1), Reason::CounterOverflow)]);
+    assert_eq!(span.note_repeats_within().len(), 2, "both that are left");
+    let costs: Vec<_> = span.events().map(|accepted| accepted.rated.cost.0).collect();
+    assert_eq!(costs, [1_000_001_000; 2], "a token in for a dollar, and one out for a millionth");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::counters::Overflow;
-use crate::domain::event::Usage;
+use crate::domain::event::{Tools, Usage};
 use crate::domain::ids::{Assistant, Model};
 use crate::domain::money::NanoDollars;
 use crate::domain::rated::Rated;
@@ -37,7 +37,7 @@ fn usage(text: &str) -> Usage {
         reasoning_tokens: 0,
         cost: None,
         latency_ms: None,
-        tools: Vec::new(),
+        tools: Tools::new(),
         output: None,
     };
     for word in words {

@@ -98,7 +98,7 @@ fn a_structured_event_is_read_whole() {
     assert_eq!((usage.cached_tokens, usage.reasoning_tokens), (10, 5));
     assert_eq!((usage.cost, usage.latency_ms), (Some(NanoDollars(15_842_000)), Some(230)));
     let tool = |name| Tool::new(name).expect("an id");
-    assert_eq!(usage.tools, [(tool("retrieval"), 2), (tool("webSearch"), 1)]);
+    assert_eq!(usage.tools[..], [(tool("retrieval"), 2), (tool("webSearch"), 1)]);
     assert_eq!(usage.output, Some(website("o1")));
 }
 
@@ -285,8 +285,8 @@ fn totals_hold() {
 
 #[test]
 fn tools_are_counted_by_name() {
-    assert_eq!(usage(r#""toolInvocations":null"#).tools, []);
-    assert_eq!(usage(r#""toolInvocations":{"a":0,"b":null}"#).tools, []);
+    assert_eq!(usage(r#""toolInvocations":null"#).tools[..], []);
+    assert_eq!(usage(r#""toolInvocations":{"a":0,"b":null}"#).tools[..], []);
     check_usage(r#""toolInvocations":[]"#, Reason::InvalidField, "toolInvocations is an array");
     check_usage(r#""toolInvocations":{"a":-1}"#, Reason::InvalidField, "toolInvocations.\"a\" is negative");
     check_usage(r#""toolInvocations":{"a":"1"}"#, Reason::InvalidField, "toolInvocations.\"a\" is a string");
