@@ -59,7 +59,7 @@ impl Event {
 }
 
 /// Calls by tool. Most requests have one or two, and these lie in place.
-pub type Tools = SmallVec<[(Tool, i64); 2]>;
+pub type ToolCalls = SmallVec<[(Tool, i64); 2]>;
 
 /// One request to a model. Counts are 0 to [`MAX_COUNT`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub struct Usage {
     pub cost: Option<NanoDollars>,
     pub latency_ms: Option<i64>,
     /// Calls by tool, each tool once, in the order of their names, none 0.
-    pub tools: Tools,
+    pub tools: ToolCalls,
     /// The output that the request saved, if it did.
     pub output: Option<Output>,
 }

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use chrono::Datelike;
 use hashbrown::HashMap;
 use litemap::LiteMap;
+use smallvec::SmallVec;
 
 use super::calendar::{Month, TimeMs};
 use super::counters::{Added, Counters, DayUsage, Group, MonthSums, MonthUsage, Overflow, Step, add};
@@ -20,8 +21,6 @@ pub(super) struct Fold<'a> {
     tenants: HashMap<(&'a TenantId, Month), Tenant<'a>>,
     groups: Numbers<(&'a Assistant, &'a Model)>,
     tools: Numbers<&'a Tool>,
-    /// Those of the request that is added just now.
-    calls: Vec<(u32, i64)>,
 }
 
 #[derive(Default)]
@@ -82,11 +81,10 @@ impl<'a> Fold<'a> {
         let counters = Counters::of(usage, rated);
         let Rated { cost, charge, .. } = *rated;
         let spent = Spent { tokens: counters.total_tokens()?, cost: cost.0 };
-        self.calls.clear();
-        self.calls.extend(usage.tools.iter().map(|(tool, calls)| (self.tools.of(tool), *calls)));
+        let tools: SmallVec<[_; 4]> = usage.tools.iter().map(|(tool, calls)| (self.tools.of(tool), *calls)).collect();
         let request = Request {
             group: self.groups.of((&usage.assistant, &usage.model)),
-            tools: &self.calls,
+            tools: &tools,
             counters,
             step: Step { spent, at: TimeMs::of(event.time) },
             day: (event.time.day(), DayUsage { requests: 1, tokens: spent.tokens, cost, charge }),
@@ -99,7 +97,7 @@ impl<'a> Fold<'a> {
 
     /// Of each tenant and month.
     pub(super) fn end(self) -> HashMap<(TenantId, Month), OfTenant> {
-        let Self { tenants, groups, tools, .. } = self;
+        let Self { tenants, groups, tools } = self;
         let named = |sums: Sums| sums.named(&groups, &tools);
         let tenant = |((tenant, month), Tenant { sums, total, users }): ((&TenantId, Month), Tenant<'a>)| {
             let mut added = named(sums);

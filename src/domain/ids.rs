@@ -64,21 +64,16 @@ const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// A text of its own, which lies in place where it has at most 24 bytes: what waits for its flush lies together.
-type Single = CompactString;
-/// A text that many share.
-type Common = Arc<str>;
-
-fn single(text: &str) -> Result<Single, IdFault> {
+fn single<T: for<'t> From<&'t str>>(text: &str) -> Result<T, IdFault> {
     check(text).map(|()| text.into())
 }
 
-fn common(text: &str) -> Result<Common, IdFault> {
-    recurring(text, || check(text).map(|()| text.into()))
+fn common(text: &str) -> Result<Arc<str>, IdFault> {
+    recurring(text, || single(text))
 }
 
 macro_rules! id {
-    ($make:ident $text:ident: $(#[$doc:meta] $name:ident),+ $(,)?) => {$(
+    ($make:ident, $text:ty; $(#[$doc:meta] $name:ident),+ $(,)?) => {$(
         #[$doc]
         ///
         /// 1 to 256 bytes of UTF-8 without control characters, compared byte for byte.
@@ -110,8 +105,8 @@ macro_rules! id {
     )+};
 }
 
-// Nearly every event brings others.
-id! { single Single:
+// Nearly every event brings others. Up to 24 bytes lie in place: what waits for its flush lies together.
+id! { single, CompactString;
     /// A user of a tenant; two tenants' users of the same name are two users.
     UserId,
     /// An event's name within its tenant and source.
@@ -121,7 +116,7 @@ id! { single Single:
 }
 
 // Nearly every event brings these.
-id! { common Common:
+id! { common, Arc<str>;
     /// Who is billed: the unit of isolation.
     TenantId,
     /// The context in which an event happened (CloudEvents `source`).

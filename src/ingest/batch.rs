@@ -88,9 +88,6 @@ pub struct Again {
 pub struct Batch {
     /// By [`Bucket::index`], in the order of the log.
     pub events: Vec<Vec<Accepted>>,
-    /// By [`Bucket::index`]: for how many there is room from the first on. About as many come as the last time, and to grow
-    /// moves all of them.
-    room: Vec<usize>,
     pub rejects: Vec<Rejected>,
     /// In the order of the log.
     pub again: Vec<Again>,
@@ -120,19 +117,14 @@ impl Default for Batch {
     fn default() -> Self {
         let events = std::iter::repeat_with(Vec::new).take(usize::from(BUCKETS)).collect();
         let (turns, apart) = ([Held::default(); TURNS], Held::default());
-        let room = vec![0; usize::from(BUCKETS)];
-        Self { events, room, rejects: Vec::new(), again: Vec::new(), turns, apart }
+        Self { events, rejects: Vec::new(), again: Vec::new(), turns, apart }
     }
 }
 
 impl Batch {
     pub fn accept(&mut self, bucket: Bucket, accepted: Accepted, now: Instant) {
         self.turns[Turn::of(bucket).index()].note(&accepted.record, now);
-        let events = &mut self.events[bucket.index()];
-        if events.capacity() == 0 {
-            events.reserve_exact(self.room[bucket.index()]);
-        }
-        events.push(accepted);
+        self.events[bucket.index()].push(accepted);
     }
 
     pub fn reject(&mut self, rejected: Rejected, now: Instant) {
@@ -155,9 +147,9 @@ impl Batch {
             ..Self::default()
         };
         for bucket in Bucket::all().filter(|bucket| leaves.has(Turn::of(*bucket))) {
-            let events = std::mem::take(&mut self.events[bucket.index()]);
-            self.room[bucket.index()] = events.len() + events.len() / 4;
-            left.events[bucket.index()] = events;
+            // About as many come the next time, and to grow moves all of them.
+            let next = Vec::with_capacity(self.events[bucket.index()].len() * 5 / 4);
+            left.events[bucket.index()] = std::mem::replace(&mut self.events[bucket.index()], next);
         }
         for turn in Turn::all().filter(|turn| leaves.has(*turn)) {
             left.turns[turn.index()] = std::mem::take(&mut self.turns[turn.index()]);

@@ -4,7 +4,7 @@ use crate::domain::bucket::Bucket;
 use crate::domain::calendar::TimeMs;
 use crate::domain::gap::{Gap, GapKind, Gaps};
 use crate::domain::position::{Offset, Position, TopicPartition};
-use crate::store::{BucketState, Change, PartitionState, Target};
+use crate::store::{BucketState, Change, Target};
 
 use super::survey::Surveyed;
 
@@ -24,7 +24,8 @@ pub fn bootstrap(surveyed: &[Surveyed], now: TimeMs) -> Vec<Change> {
         let (partition, first) = (of.partition.clone(), of.facts.first);
         // Whatever came of an earlier log can't be counted again from this one.
         let replaced = of.states.iter().flat_map(|state| state.gaps.iter()).any(|gap| gap.kind == GapKind::Replaced);
-        let missing = Bucket::all().zip(&of.states).filter(|(_, state)| is_missing(state));
+        let missing =
+            Bucket::all().zip(&of.states).filter(|(_, state)| state.watermark.is_none() && state.resume.is_none());
         let changes = missing.map(|(bucket, _)| Change {
             bucket,
             partition: partition.clone(),
@@ -48,10 +49,6 @@ fn gaps(first: Offset, replaced: bool, now: TimeMs) -> Gaps {
         accept(GapKind::BeforeStart);
     }
     gaps
-}
-
-fn is_missing(state: &PartitionState) -> bool {
-    state.watermark.is_none() && state.resume.is_none()
 }
 
 /// The partitions that a plan is about, each once.

@@ -34,31 +34,21 @@ struct Slot {
     headers: Range<usize>,
 }
 
-/// How much a chunk has room for until it must grow.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Room {
-    records: usize,
-    bytes: usize,
-    headers: usize,
-}
-
 /// A header's name and value.
 pub type Header<'a> = (&'a str, Option<&'a [u8]>);
 
 impl Chunk {
-    pub fn with_room(Room { records, bytes, headers }: Room) -> Self {
+    /// An empty one with room for what is here and an eighth more: the next is mostly like it, and to grow moves all of it.
+    pub fn successor(&self) -> Self {
+        fn room<T>(all: &[T]) -> Vec<T> {
+            Vec::with_capacity(all.len() + all.len() / 8)
+        }
         Self {
-            bytes: Vec::with_capacity(bytes),
-            slots: Vec::with_capacity(records),
-            headers: Vec::with_capacity(headers),
+            bytes: room(&self.bytes),
+            slots: room(&self.slots),
+            headers: room(&self.headers),
             partitions: Vec::new(),
         }
-    }
-
-    /// For a chunk like this one, and an eighth more: the next is mostly like it, and to grow moves all of it.
-    pub fn room_for_next(&self) -> Room {
-        let and_more = |count: usize| count + count / 8;
-        Room { records: self.slots.len(), bytes: and_more(self.bytes.len()), headers: and_more(self.headers.len()) }
     }
 
     pub fn push<'a>(

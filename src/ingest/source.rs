@@ -20,7 +20,7 @@ use crate::domain::position::{Offset, TopicPartition};
 use crate::ops::crash::{self, Point};
 
 use super::limits::{CHUNK_BYTES, CHUNK_RECORDS, CHUNKS_WAITING};
-use super::record::{Chunk, Room};
+use super::record::Chunk;
 
 /// Everything that can come from Kafka.
 #[derive(Debug)]
@@ -145,9 +145,9 @@ struct Poller {
 
 impl Poller {
     fn run(self) {
-        let mut room = Room::default();
+        let mut next = Chunk::default();
         while !self.closing.load(Ordering::Relaxed) {
-            let mut chunk = Chunk::with_room(room);
+            let mut chunk = next;
             let mut failed = None;
             let mut wait = POLL;
             // Everything that is there already makes one chunk.
@@ -164,7 +164,7 @@ impl Poller {
             if !chunk.is_empty() {
                 crash::point(Point::AfterPoll);
             }
-            room = chunk.room_for_next();
+            next = chunk.successor();
             let records = (!chunk.is_empty()).then_some(SourceEvent::Records(chunk));
             let context = self.consumer.context();
             let (fetched, troubled) = (context.take_fetched(), context.take_trouble());

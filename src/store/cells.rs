@@ -62,7 +62,9 @@ fn each_cell(sums: &MonthSums, mut put: impl FnMut(&dyn Fn(&mut Vec<u8>), &dyn F
         put(&write_name, &|text| write_numbers(&[*calls], text));
     }
     for (day, sum) in &sums.days {
-        put(&|name| name.extend(day_cell(*day).as_bytes()), &|text| write_numbers(&day_numbers(sum), text));
+        put(&|name| name.extend(day_cell(*day).as_bytes()), &|text| {
+            write_numbers(&[sum.requests, sum.tokens, sum.cost.0, sum.charge.0 - sum.cost.0], text)
+        });
     }
     if sums.crowd != 0 {
         put(&|name| name.extend(CROWD.as_bytes()), &|text| write_numbers(&[sums.crowd], text));
@@ -92,10 +94,6 @@ pub fn write_cells(sums: &MonthSums, cells: &mut Args) {
 fn noticed_text(noticed: &Noticed) -> String {
     let names = noticed.iter().map(|(metric, threshold)| format!("{}:{threshold}", metric.as_str()));
     names.collect::<Vec<_>>().join(" ")
-}
-
-fn read_noticed(text: &str) -> Option<Noticed> {
-    text.split(' ').map(read_threshold).collect()
 }
 
 /// Reads `tokens:80` or `cost:hard`.
@@ -161,7 +159,7 @@ fn put_cell(sums: &mut MonthSums, name: &str, text: &str) -> Option<()> {
         let [tokens, cost] = read_numbers(text)?;
         sums.total = Some(Spent { tokens, cost });
     } else if name == NOTICED {
-        sums.noticed = read_noticed(text)?;
+        sums.noticed = text.split(' ').map(read_threshold).collect::<Option<_>>()?;
     } else if name == ABOUT.0 {
         // It is for people.
     } else {
@@ -171,10 +169,6 @@ fn put_cell(sums: &mut MonthSums, name: &str, text: &str) -> Option<()> {
         sums.days.insert(day, DayUsage { requests, tokens, cost: NanoDollars(cost), charge });
     }
     Some(())
-}
-
-fn day_numbers(sum: &DayUsage) -> [i64; 4] {
-    [sum.requests, sum.tokens, sum.cost.0, sum.charge.0 - sum.cost.0]
 }
 
 fn counters(sums: &Counters) -> [i64; 10] {

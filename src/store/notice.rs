@@ -35,7 +35,8 @@ impl Notice {
         let Passing { metric, threshold, also, limit, used, at, plan } = passing;
         let amount = |amount: i64| match metric {
             Metric::Tokens => json!(amount),
-            Metric::Cost => cents(amount),
+            // Exact decimal text: a JSON number would pass through a float in too many readers.
+            Metric::Cost => json!(NanoDollars(amount).to_cents()),
         };
         let (limit_name, used_name) = match metric {
             Metric::Tokens => ("limitTokens", "usedTokens"),
@@ -92,11 +93,6 @@ impl NoticeId {
         let (month, (metric, threshold)) = (next()?.parse().ok()?, read_threshold(next()?)?);
         Some(Self { scope: Scope { tenant: TenantId::new(&tenant).ok()?, user }, month, metric, threshold })
     }
-}
-
-/// Exact decimal text: a JSON number would pass through a float in too many readers.
-fn cents(nanos: i64) -> serde_json::Value {
-    json!(NanoDollars(nanos).to_cents())
 }
 
 #[cfg(test)]

@@ -87,6 +87,27 @@ fn every_bad_record_is_kept_with_its_reason_and_the_stream_goes_on() {
 }
 
 #[test]
+fn a_request_that_no_amount_can_hold_is_a_dead_letter_and_takes_its_id_from_nobody() {
+    let deployment = Deployment::new(1);
+    let running = deployment.serve();
+    let request = |tokens: i64| {
+        record(|record| {
+            record["requestId"] = json!("mended");
+            (record["provider"], record["model"]) = (json!("anthropic"), json!("claude-opus-4-5"));
+            (record["tokensIn"], record["tokensOut"]) = (json!(tokens), json!(0));
+        })
+    };
+    // As a producer sends it who finds his mistake and sends the request once more, by the same name.
+    let lines = [request(1 << 53), request(10)].join(&b'\n');
+    deployment.emit(&String::from_utf8(lines).expect("text"));
+    deployment.await_counted();
+    let stats = running.get("/v1/tenants/acme/users/alice/stats").json();
+    assert_eq!((&stats["allTime"]["requests"], &stats["allTime"]["tokensIn"]), (&json!(1), &json!(10)));
+    let letters = Kafka::shared().read_all(&format!("{}.dlq", deployment.topic));
+    assert_eq!(letters.iter().map(|letter| header(letter, "dlq.reason")).collect::<Vec<_>>(), ["counter_overflow"]);
+}
+
+#[test]
 fn what_no_counter_can_hold_is_a_dead_letter_and_the_rest_is_counted() {
     let deployment = Deployment::new(1);
     let running = deployment.serve();

@@ -7,7 +7,7 @@ use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::counters::Overflow;
 use indelible::domain::delta::{Counted, Delta};
-use indelible::domain::event::{Assigned, Body, Event, Output, Tools, Usage};
+use indelible::domain::event::{Assigned, Body, Event, Output, ToolCalls, Usage};
 use indelible::domain::ids::{
     Assistant, EventId, Model, OutputId, OutputKind, PlanName, Source, TenantId, Tool, UserId,
 };
@@ -59,7 +59,7 @@ fn usage() -> impl Strategy<Value = Usage> {
         reasoning_tokens: 0,
         cost: counts.3.map(NanoDollars),
         latency_ms: counts.4,
-        tools: if calls > 0 { vec![(Tool::new("search").expect("an id"), calls)].into() } else { Tools::new() },
+        tools: if calls > 0 { vec![(Tool::new("search").expect("an id"), calls)].into() } else { ToolCalls::new() },
         output,
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use indelible::domain::event::{MAX_COUNT, Tools, Usage};
+use indelible::domain::event::{MAX_COUNT, ToolCalls, Usage};
 use indelible::domain::ids::{Assistant, Model, Provider, Tool};
 use indelible::domain::money::NanoDollars;
 use indelible::domain::rated::Rated;
@@ -188,7 +188,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn tools(&mut self) -> Tools {
+    fn tools(&mut self) -> ToolCalls {
         let names = ["finance", "retrieval", "webSearch"];
         let called = names.into_iter().filter(|_| self.rng.random_bool(0.2)).collect::<Vec<_>>();
         called.into_iter().map(|name| (Tool::new(name).expect("an id"), self.rng.random_range(1..=9))).collect()

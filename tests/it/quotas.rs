@@ -12,7 +12,7 @@ use indelible::api::{ApiState, router};
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::delta::Scope;
-use indelible::domain::event::{Assigned, Body as What, Event, Tools, Usage};
+use indelible::domain::event::{Assigned, Body as What, Event, ToolCalls, Usage};
 use indelible::domain::ids::{Assistant, EventId, Model, PlanName, Source, TenantId, UserId};
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::TopicPartition;
@@ -51,7 +51,7 @@ pub(crate) fn used(id: &str, (tenant, user): (&str, &str), time: DateTime<Utc>, 
         reasoning_tokens: 0,
         cost: Some(NanoDollars(nanos)),
         latency_ms: None,
-        tools: Tools::new(),
+        tools: ToolCalls::new(),
         output: None,
     };
     event(id, (tenant, Some(user)), time, What::Usage(usage))

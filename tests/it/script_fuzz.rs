@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use indelible::domain::bucket::Bucket;
 use indelible::domain::calendar::TimeMs;
 use indelible::domain::delta::Delta;
-use indelible::domain::event::{Body, Event, Output, Tools, Usage};
+use indelible::domain::event::{Body, Event, Output, ToolCalls, Usage};
 use indelible::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Source, TenantId, UserId};
 use indelible::domain::money::NanoDollars;
 use indelible::domain::position::TopicPartition;
@@ -408,7 +408,7 @@ fn usage(cost: i64, tokens: i64) -> Body {
         reasoning_tokens: 0,
         cost: Some(NanoDollars(cost)),
         latency_ms: None,
-        tools: Tools::new(),
+        tools: ToolCalls::new(),
         output: None,
     })
 }

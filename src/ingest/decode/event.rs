@@ -10,7 +10,7 @@ use super::field::{Field, Text};
 use super::fields::Fields;
 use super::headers::{check_json, need};
 use super::reason::{Reason, Reject, quote};
-use crate::domain::event::{Body, Event, Output, Tools, Usage};
+use crate::domain::event::{Body, Event, Output, ToolCalls, Usage};
 use crate::domain::ids::{Assistant, EventId, Model, OutputId, OutputKind, Provider, Source, TenantId, Tool, UserId};
 
 /// The source of bare records, which name none.
@@ -146,12 +146,12 @@ fn output(id: Field<'_>, kind: Field<'_>) -> Result<Output, Reject> {
 }
 
 /// Calls by tool in the order of the tools' names, without those of 0 calls.
-fn tools(field: Field<'_>) -> Result<Tools, Reject> {
+fn tools(field: Field<'_>) -> Result<ToolCalls, Reject> {
     let entries = field.entries()?;
     if entries.len() > MAX_TOOLS {
         return Err(field.invalid(&format!("names {} tools; send at most {MAX_TOOLS}", entries.len())));
     }
-    let mut tools = Tools::with_capacity(entries.len());
+    let mut tools = ToolCalls::with_capacity(entries.len());
     for (name, calls) in entries {
         let reject = |reason, fault| Reject::new(reason, format!("{} {fault}", quote(&name))).within(field.name);
         let tool = Tool::new(&name).map_err(|fault| reject(Reason::InvalidId, fault.to_string()))?;

@@ -42,16 +42,12 @@ pub enum NameFault {
     Namespace { key: String, found: String, ours: String },
     #[error("{key:?} has the tag {tag:?}, which is none of the 64 buckets'; docs/redis.md has the names of keys")]
     Tag { key: String, tag: String },
-    #[error("{key:?} is of no kind that this program writes; after the tag stands one of {}", forms())]
+    #[error("{key:?} is of no kind that this program writes; after the tag stands one of {}", Kind::ALL.map(Kind::form).join(", "))]
     Kind { key: String },
     #[error("{key:?} is not of the form {form} after its tag, with ids percent-encoded: {why}")]
     Form { key: String, form: &'static str, why: String },
     #[error("{key:?} is not as this program writes it; the key of that meaning is {ours:?}")]
     Spelling { key: String, ours: String },
-}
-
-fn forms() -> String {
-    Kind::ALL.map(Kind::form).join(", ")
 }
 
 impl KeyName {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ingest::start::LogFacts;
+use crate::store::PartitionState;
 
 const NOW: TimeMs = TimeMs(5);
 

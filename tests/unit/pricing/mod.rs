@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::counters::Overflow;
-use crate::domain::event::{Tools, Usage};
+use crate::domain::event::{ToolCalls, Usage};
 use crate::domain::ids::{Assistant, Model};
 use crate::domain::money::NanoDollars;
 use crate::domain::rated::Rated;
@@ -37,7 +37,7 @@ fn usage(text: &str) -> Usage {
         reasoning_tokens: 0,
         cost: None,
         latency_ms: None,
-        tools: Tools::new(),
+        tools: ToolCalls::new(),
         output: None,
     };
     for word in words {

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::domain::counters::{MonthSums, Room};
 use crate::domain::delta::{Counted, Delta, Scope};
-use crate::domain::event::{Body, Event, Tools, Usage};
+use crate::domain::event::{Body, Event, ToolCalls, Usage};
 use crate::domain::ids::{Assistant, EventId, Model, PlanName, Source, TenantId, UserId};
 use crate::domain::quota::{Assignment, Assignments, Grant, Limits};
 use crate::domain::rated::Rated;
@@ -340,7 +340,7 @@ fn event(rng: &mut StdRng, number: i64) -> Event {
             reasoning_tokens: 0,
             cost: None,
             latency_ms: None,
-            tools: Tools::new(),
+            tools: ToolCalls::new(),
             output: None,
         }),
     }
