@@ -170,8 +170,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
         let metrics = &self.worker.tools.metrics;
         metrics.consumed(chunk.len() as u64);
         let clock = (clock::instant(), TimeMs(clock::now_ms()));
-        let mut passed = 0;
-        let chunk = Arc::new(chunk);
+        let (chunk, mut passed) = (Arc::new(chunk), 0);
         let mut records = Record::all(&chunk).peekable();
         // The client hands records over partition by partition, many at a time.
         while let Some(partition) = records.peek().map(|record| record.partition().clone()) {
@@ -179,9 +178,7 @@ impl<'w, L: Ledger, D: DeadLetters> Session<'w, L, D> {
             while let Some(record) = records.next_if(|record| *record.partition() == partition) {
                 // Records of an assignment that has ended may still come.
                 let Some(lane) = &mut lane else { continue };
-                if lane.take(record, &self.worker.bounds, clock)? == Taken::Passed {
-                    passed += 1;
-                }
+                passed += u64::from(lane.take(record, &self.worker.bounds, clock)? == Taken::Passed);
             }
             lane.into_iter().for_each(|lane| report_lost(lane, metrics));
         }

@@ -44,7 +44,8 @@ impl Mirror {
 
     /// The ids of a flush that was applied just now: they stand at the ends of their logs.
     pub fn note(&mut self, seen: &[SeenId]) {
-        seen.iter().for_each(|seen| self.extend(Generation::of(seen.at), [Entry::of(seen)]));
+        let of_one_day = seen.chunk_by(|one, other| Generation::of(one.at) == Generation::of(other.at));
+        of_one_day.for_each(|day| self.extend(Generation::of(day[0].at), day.iter().map(Entry::of)));
     }
 
     /// It is to be read anew.
@@ -64,8 +65,8 @@ impl Mirror {
             // Its own generation first: of an id that stands twice, that content is compared.
             let own = Generation::of(seen.at);
             let within = Generation::within(seen.at, window_ms);
-            let near = self.0.range(Generation(*within.start())..=Generation(*within.end()));
-            let near = near.filter(|(generation, _)| **generation != own).map(|(_, copied)| copied);
+            // There are two or three: to look at all of them is less than to look for the first.
+            let near = self.0.iter().filter(|(of, _)| **of != own && within.contains(&of.0)).map(|(_, copied)| copied);
             let found = self.0.get(&own).into_iter().chain(near).find_map(|copied| copied.find(entry));
             found.map(|found| Repeat { index, conflict: found.is_conflict_with(entry) })
         };

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class Image(unittest.TestCase):
                                   cwd=folder, capture_output=True, text=True)
         self.assertEqual(read.returncode, 0, read.stderr)
         self.assertIn('"name":"indelible"', read.stdout)
+
+    def test_it_runs_in_the_environment_that_the_tests_run_in(self):
+        config = tomllib.loads((ROOT / ".cargo/config.toml").read_text())
+        self.assertEqual(config["env"], dict(re.findall(r"^ENV (MIMALLOC_\w+)=(\S+)$", DOCKERFILE, re.M)))
 
     def test_the_toolchain_is_new_enough_and_every_tag_says_which(self):
         needed = re.search(r'^rust-version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]

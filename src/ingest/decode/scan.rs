@@ -53,10 +53,13 @@ fn read<'a>(cursor: &mut Cursor<'a>, fields: &mut Fields<'a>, mut data: Option<&
     })
 }
 
-/// The entries of an object in their order, each with the text of its value. None where serde_json is to read it.
-pub(super) fn entries(object: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+/// The entries of an object in their order, each with the text of its value; mostly a tool or two.
+pub(super) type Entries<'a> = smallvec::SmallVec<[(Cow<'a, str>, &'a str); 4]>;
+
+/// None where serde_json is to read it.
+pub(super) fn entries(object: &str) -> Option<Entries<'_>> {
     let mut cursor = Cursor::new(object);
-    let mut all = Vec::with_capacity(8);
+    let mut all = Entries::new();
     cursor.expect(b'{')?;
     cursor.entries(|cursor, name, first| {
         all.push((Cow::Borrowed(name), cursor.value(first, MAX_DEPTH)?));
