@@ -4,7 +4,6 @@
 //! character that means something in a key, so that two different ids never give one key.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
@@ -173,11 +172,9 @@ impl Keyspace {
 
     fn of_tenant(&self, what: &str, tenant: &TenantId, rest: &[&str]) -> String {
         let tag = TAGS[Bucket::of(tenant).index()];
-        let mut key = format!("{}:{{{tag}}}:{what}:{}", self.namespace, encode(tenant.as_str()));
-        for part in rest {
-            // Writing to a String does not fail.
-            let _ = write!(key, ":{}", encode(part));
-        }
+        // Not formatted: a call makes such a key for each of its tenants and outputs.
+        let mut key = [&*self.namespace, ":{", tag, "}:", what, ":", &*encode(tenant.as_str())].concat();
+        rest.iter().for_each(|part| key.extend([":", &*encode(part)]));
         key
     }
 }

@@ -193,9 +193,12 @@ fn came_between() -> StoreError {
 }
 
 fn command(verb: &str, script: &str, call: &Call) -> Cmd {
-    let mut command = cmd(verb);
-    command.arg(script).arg(call.keys.len());
-    call.keys.iter().chain(call.args.iter()).for_each(|argument| {
+    let arguments = || call.keys.iter().chain(call.args.iter());
+    // With room for all: to grow moves some hundred kilobytes of a large call several times.
+    let size: usize = arguments().map(<[u8]>::len).sum();
+    let mut command = Cmd::with_capacity(arguments().count() + 3, size + 64);
+    command.arg(verb).arg(script).arg(call.keys.len());
+    arguments().for_each(|argument| {
         command.arg(argument);
     });
     command
