@@ -65,7 +65,7 @@ impl Mirror {
             // Its own generation first: of an id that stands twice, that content is compared.
             let own = Generation::of(seen.at);
             let within = Generation::within(seen.at, window_ms);
-            // There are two or three: to look at all of them is less than to look for the first.
+            // A window reaches nearly all that are here: they need not be searched for the first.
             let near = self.0.iter().filter(|(of, _)| **of != own && within.contains(&of.0)).map(|(_, copied)| copied);
             let found = self.0.get(&own).into_iter().chain(near).find_map(|copied| copied.find(entry));
             found.map(|found| Repeat { index, conflict: found.is_conflict_with(entry) })

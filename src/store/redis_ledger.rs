@@ -194,7 +194,7 @@ fn came_between() -> StoreError {
 
 fn command(verb: &str, script: &str, call: &Call) -> Cmd {
     let arguments = || call.keys.iter().chain(call.args.iter());
-    // With room for all: to grow moves some hundred kilobytes of a large call several times.
+    // With room for all, and for verb, digest and number: to grow moves all of a large call several times.
     let size: usize = arguments().map(<[u8]>::len).sum();
     let mut command = Cmd::with_capacity(arguments().count() + 3, size + 64);
     command.arg(verb).arg(script).arg(call.keys.len());

@@ -56,7 +56,7 @@ fn read<'a>(cursor: &mut Cursor<'a>, fields: &mut Fields<'a>, mut data: Option<&
 /// The entries of an object in their order, each with the text of its value; mostly a tool or two.
 pub(super) type Entries<'a> = smallvec::SmallVec<[(Cow<'a, str>, &'a str); 4]>;
 
-/// None where serde_json is to read it.
+/// The entries of an object; none where serde_json is to read it.
 pub(super) fn entries(object: &str) -> Option<Entries<'_>> {
     let mut cursor = Cursor::new(object);
     let mut all = Entries::new();
